@@ -1,0 +1,5 @@
+"""Structured matrix decompositions."""
+
+# SPDX-License-Identifier: BSD-3-Clause
+
+__all__: list[str] = []

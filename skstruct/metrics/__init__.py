@@ -1,0 +1,5 @@
+"""Quality measures of structured models."""
+
+# SPDX-License-Identifier: BSD-3-Clause
+
+__all__: list[str] = []

@@ -1,0 +1,63 @@
+"""Three-way estimators behind a flat door, so that scikit-learn's checks run."""
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import check_array
+
+_ADAPTED = ("fit", "fit_transform", "fit_predict", "transform", "predict", "score")
+
+
+def to_three_way(X):
+    """(n, p) -> (n, p, 1)."""
+    return X[:, :, None]
+
+
+def flat(cls, adapt=to_three_way):
+    """Subclass of `cls` that takes 2-d tables; bind it at module level to pickle it.
+
+    Only valid dense 2-d tables are adapted: everything else reaches the estimator's
+    own validation unchanged, so that its own messages are tested.
+    """
+
+    def wrap(name):
+        method = getattr(cls, name)
+
+        def adapted(self, X, *args, **kwargs):
+            if issparse(X):
+                raise TypeError(
+                    "A sparse matrix was passed, but dense data is required."
+                )
+            # The 2-d table is checked as the estimator would check its own input.
+            table = check_array(
+                X,
+                estimator=type(self).__name__,
+                ensure_min_samples=2 if name.startswith("fit") else 1,
+                dtype="numeric" if not hasattr(X, "dtype") else None,
+            )
+            if name.startswith("fit"):
+                self._flat_width = table.shape[1]
+                if hasattr(X, "columns") and all(isinstance(c, str) for c in X.columns):
+                    self._flat_names = np.asarray(X.columns, dtype=object)
+            elif hasattr(self, "_flat_width") and table.shape[1] != self._flat_width:
+                raise ValueError(
+                    f"X has {table.shape[1]} features, but {type(self).__name__} is "
+                    f"expecting {self._flat_width} features as input"
+                )
+            result = method(self, adapt(table), *args, **kwargs)
+            if name.startswith("fit"):
+                self.n_features_in_ = self._flat_width
+            return result
+
+        adapted.__name__ = name
+        adapted.__doc__ = method.__doc__
+        return adapted
+
+    def tags(self):
+        tags = cls.__sklearn_tags__(self)
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = False
+        return tags
+
+    body = {n: wrap(n) for n in _ADAPTED if hasattr(cls, n)}
+    body["__sklearn_tags__"] = tags
+    return type(f"Flat{cls.__name__}", (cls,), body)

@@ -1,0 +1,1 @@
+"""Slow, obviously right numpy versions that the fast code is tested against."""
