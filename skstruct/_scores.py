@@ -65,7 +65,7 @@ def hidden_block_error(X, mask, predict):
     mask = np.broadcast_to(mask, X.shape)
     if not mask.any():
         raise ValueError(
-            "No entry can be hidden: score needs rows with at least two observed entries."
+            "No entry can be hidden: score needs rows with two observed entries."
         )
     visible = np.where(mask, np.nan, X)
     error = predict(visible, mask)[mask].astype(np.float64) - X[mask]

@@ -2,4 +2,6 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-__all__: list[str] = []
+from ._rank_selection import RankSelectionDisplay
+
+__all__ = ["RankSelectionDisplay"]

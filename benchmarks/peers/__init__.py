@@ -1,0 +1,1 @@
+"""skstruct beside its peers; run with ``python -m benchmarks.peers [family]``."""
