@@ -21,7 +21,8 @@ def hidden_entries(observed, fraction, random_state):
     ----------
     observed : ndarray of bool, shape (n_samples, n_features)
     fraction : float in (0, 1)
-    random_state : int
+    random_state : int or numpy Generator
+        With a Generator, consecutive blocks of rows hide what one call would.
 
     Returns
     -------

@@ -1,0 +1,66 @@
+"""Linear algebra that several families need."""
+
+# SPDX-License-Identifier: BSD-3-Clause
+
+import numpy as np
+from scipy import linalg
+from scipy.sparse.linalg import LinearOperator, svds
+
+
+def thin_svd(C):
+    """SVD of a tall matrix (n, r) by QR, in float64.
+
+    Returns
+    -------
+    U : ndarray of shape (n, r), s : ndarray of shape (r,), Wt : ndarray of shape (r, r)
+    """
+    if C.shape[1] == 0:
+        return C, np.zeros(0), np.zeros((0, 0))
+    Q, R = np.linalg.qr(C)
+    small, s, Wt = np.linalg.svd(R, full_matrices=False)
+    return Q @ small, s, Wt
+
+
+def compress(A, B):
+    """SVD of ``A @ B.T`` from tall factors: ``U, s, V`` with orthonormal columns."""
+    if A.shape[1] == 0:
+        return A, np.zeros(0), B
+    Qa, Ra = np.linalg.qr(A)
+    Qb, Rb = np.linalg.qr(B)
+    left, s, right = np.linalg.svd(Ra @ Rb.T, full_matrices=False)
+    return Qa @ left, s, Qb @ right.T
+
+
+def largest_triplets(operator, k, *, v0=None, tol=0.0):
+    """The k largest singular triplets, descending, of a matrix or operator.
+
+    A dense LAPACK SVD where the matrix is small or nearly all values are wanted
+    (Lanczos needs ``k < min(shape)``), else implicitly restarted Lanczos from a fixed
+    start vector, so that the result is reproducible.
+
+    Returns
+    -------
+    U : (n, k), s : (k,), V : (p, k)
+    """
+    n, p = operator.shape
+    small = min(n, p)
+    k = min(k, small)
+    if k == 0:
+        return np.zeros((n, 0)), np.zeros(0), np.zeros((p, 0))
+    if small <= 64 or k > small // 3:
+        dense = operator @ np.eye(p) if _is_operator(operator) else _dense(operator)
+        U, s, Vt = linalg.svd(dense, full_matrices=False, check_finite=False)
+        return U[:, :k], s[:k], Vt[:k].T
+    if v0 is None:
+        v0 = np.random.default_rng(0).standard_normal(small)
+    U, s, Vt = svds(operator, k=k, v0=v0, tol=tol)
+    order = np.argsort(s)[::-1]
+    return U[:, order], s[order], Vt[order].T
+
+
+def _is_operator(matrix):
+    return isinstance(matrix, LinearOperator)
+
+
+def _dense(matrix):
+    return matrix.toarray() if hasattr(matrix, "toarray") else matrix
