@@ -2,4 +2,6 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-__all__: list[str] = []
+from ._impute import make_fairness_clusters, make_low_rank_with_missing
+
+__all__ = ["make_fairness_clusters", "make_low_rank_with_missing"]

@@ -24,7 +24,7 @@ class SVTImputerCV(SVTImputer):
 
     Parameters
     ----------
-    n_components : array-like of int, default=None
+    n_components : int or array-like of int, default=None
         Ranks to compare. None: 0 to a quarter of ``min(n_samples, n_features)``.
     cv : int or EntrywiseKFold, default=5
         Number of folds over the observed entries, or the splitter itself.
@@ -108,7 +108,7 @@ class SVTImputerCV(SVTImputer):
             name: SVTImputer._parameter_constraints[name]
             for name in ("observed_fraction", "clip", "svd_solver")
         },
-        "n_components": ["array-like", None],
+        "n_components": [Integral, "array-like", None],
         "cv": [Interval(Integral, 2, None, closed="left"), HasMethods("split")],
         "n_jobs": [Integral, None],
     }

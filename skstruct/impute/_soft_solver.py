@@ -445,6 +445,8 @@ def debias(observations, U, s, V):
 
 def alpha_grid(alpha_max, n_alphas):
     """Geometric grid from just below alpha_max, where the first direction enters."""
+    if alpha_max == 0:
+        return np.zeros(1)
     return np.geomspace(0.99 * alpha_max, alpha_max / 100, n_alphas)
 
 

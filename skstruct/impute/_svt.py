@@ -127,9 +127,7 @@ default="auto"
     -----
     With Z the centred, zero-filled matrix, p the observed fraction and S the kept
     indices, ``X_hat = Z V_S V_S' / p`` (:math:`\\hat X = \\tfrac{1}{p}\\sum_{i\\in S}
-    s_i u_i v_i^\\top`). ``score`` uses ``transform_method="fold-in"`` whatever the
-    transform is: what it compares is the subspace, and the projection's own error
-    also contains the noise of its weights, which grows with every true component.
+    s_i u_i v_i^\\top`).
 
     Cost: one Gram product, ``n p min(n, p)`` multiply-adds, and an eigendecomposition
     of the smaller side; ``transform`` two thin products per row.
@@ -147,7 +145,8 @@ default="auto"
     >>> from skstruct.impute import SVTImputer
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((200, 3)) @ rng.standard_normal((3, 40))
-    >>> X[rng.random(X.shape) < 0.2] = np.nan
+    >>> X += 0.5 * rng.standard_normal(X.shape)
+    >>> X[rng.random(X.shape) < 0.05] = np.nan
     >>> imputer = SVTImputer().fit(X)
     >>> imputer.n_components_
     3
