@@ -4,7 +4,8 @@
 
 import numpy as np
 from scipy import linalg
-from scipy.sparse.linalg import LinearOperator, svds
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, svds
+from sklearn.utils.extmath import randomized_svd
 
 
 def thin_svd(C):
@@ -31,12 +32,12 @@ def compress(A, B):
     return Qa @ left, s, Qb @ right.T
 
 
-def largest_triplets(operator, k, *, v0=None, tol=0.0):
+def largest_triplets(operator, k, *, tol=1e-6):
     """The k largest singular triplets, descending, of a matrix or operator.
 
-    A dense LAPACK SVD where the matrix is small or nearly all values are wanted
-    (Lanczos needs ``k < min(shape)``), else implicitly restarted Lanczos from a fixed
-    start vector, so that the result is reproducible.
+    A dense LAPACK SVD where the matrix is small or a good part of the values is
+    wanted, else implicitly restarted Lanczos from a fixed start vector, so that the
+    result is reproducible. The values are exact to about ``tol**2``.
 
     Returns
     -------
@@ -47,13 +48,20 @@ def largest_triplets(operator, k, *, v0=None, tol=0.0):
     k = min(k, small)
     if k == 0:
         return np.zeros((n, 0)), np.zeros(0), np.zeros((p, 0))
-    if small <= 64 or k > small // 3:
+    if (
+        small <= 64
+        or k > small // 3
+        or (n * p <= 250_000 and not _is_operator(operator))
+    ):
         dense = operator @ np.eye(p) if _is_operator(operator) else _dense(operator)
         U, s, Vt = linalg.svd(dense, full_matrices=False, check_finite=False)
         return U[:, :k], s[:k], Vt[:k].T
-    if v0 is None:
-        v0 = np.random.default_rng(0).standard_normal(small)
-    U, s, Vt = svds(operator, k=k, v0=v0, tol=tol)
+    v0 = np.random.default_rng(0).standard_normal(small)
+    try:
+        # Spectra with many equal leading values need more room than the default.
+        U, s, Vt = svds(operator, k=k, v0=v0, tol=tol, ncv=min(small, 2 * k + 20))
+    except ArpackNoConvergence:
+        U, s, Vt = randomized_svd(operator, k, n_iter=30, random_state=0)
     order = np.argsort(s)[::-1]
     return U[:, order], s[order], Vt[order].T
 

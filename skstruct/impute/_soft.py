@@ -77,9 +77,11 @@ class SoftImputer(CallbackSupportMixin, LowRankImputer):
         Marks missing entries of a dense `X`. In a sparse `X` whatever is not stored
         is missing and explicit zeros are observed.
     max_iter : int, default=100
-        Largest number of iterations; "als" needs 5 to 30, "svt" some hundreds.
+        Largest number of iterations. "als" needs some 10 with a rank limit and some
+        50 without, "svt" some hundreds.
     tol : float, default=1e-5
-        Stop when ``||Z_new - Z||^2 / ||Z||^2`` is below it.
+        Stop when ``||Z_new - Z||^2 / ||Z||^2`` is below it and, with "als" and without
+        `n_components`, the duality gap is below ``10 tol`` times the objective.
     warm_start : bool, default=False
         Whether ``fit`` starts from the components of the previous ``fit``; of use
         along a grid of `alpha`. Only with "als".
@@ -141,8 +143,8 @@ class SoftImputer(CallbackSupportMixin, LowRankImputer):
     two preconditioned conjugate gradient steps: with 4 % observed entries that takes
     some 6 iterations where the published form needs 50 and more, at about 1.5 times
     the cost of each. The objective falls monotonically. Without a rank limit the
-    rank starts at 8 and grows by the residual's singular vectors above alpha; when
-    there are none the dual is feasible and ``duality_gap_`` certifies the optimum.
+    rank grows by the residual's singular vectors above alpha until ``duality_gap_``
+    is below ``10 tol`` times the objective.
 
     Cost of an iteration: ``O(n_observed r + (n + p) r^2)`` time, where fewer than
     40 % of the entries are missing ``O(n_missing r)`` and two dense products. Memory:
@@ -314,7 +316,9 @@ class SoftImputer(CallbackSupportMixin, LowRankImputer):
             self.duality_gap_ = duality_gap(observations, self.alpha_, U, s, V)
         self.components_ = np.ascontiguousarray(V.T)
         self.n_components_ = s.size
-        self._fold_in_ridge = np.full(s.size, _FOLD_IN_RIDGE)
+        # Exact completion has no noise to guard against, only rounding.
+        ridge = 1e-9 if self.solver == "svt" else _FOLD_IN_RIDGE
+        self._fold_in_ridge = np.full(s.size, ridge)
         if self.debias:
             s = debias(observations, U, s, V)
             order = np.argsort(s)[::-1]

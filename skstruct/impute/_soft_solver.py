@@ -22,7 +22,10 @@ _DENSE_BELOW = 0.6
 
 # Conjugate gradient steps per row and half step; more only sharpen what the next
 # half step undoes.
-_RIDGE_STEPS = 2
+_RIDGE_STEPS = 10
+
+# Iterations between two proximal steps when the rank is free.
+_ROUND = 10
 
 
 @dataclass
@@ -189,7 +192,7 @@ def alternating_ridge(observations, alpha, U, s, V, *, tol, max_iter, step, star
             found, s, Wt = thin_svd(factors[side] * D)
             other = (U, V)[1 - side] @ Wt.T
             U, V = (found, other) if side == 0 else (other, found)
-            alive = s > 1e-14 * s[0]
+            alive = s > 1e-14 * s.max(initial=0.0)
             U, s, V = U[:, alive], s[alive], V[:, alive]
         n_iter += 1
         change = relative_change(*previous, U, s, V)
@@ -205,6 +208,8 @@ def relative_change(U0, s0, V0, U, s, V):
     """``||Z - Z0||^2 / ||Z0||^2`` from the factors."""
     inner = np.einsum("k,kl,kl,l->", s0, U0.T @ U, V0.T @ V, s)
     size = np.vdot(s0, s0)
+    if size == 0:
+        return np.inf if s.any() else 0.0
     return max(0.0, float((size + np.vdot(s, s) - 2 * inner) / size))
 
 
@@ -227,25 +232,27 @@ def solve_als(observations, alpha, limit, *, capped, tol, max_iter, start, rng, 
         Largest rank.
     capped : bool
         True keeps `limit` directions throughout (the rank cap of the user, with which
-        the problem is not convex). False starts small and adds the singular vectors
-        of the residual whose value exceeds alpha until the duality gap is below `tol`
-        times the objective.
+        the problem is not convex). False starts with at most 50, and adds the
+        singular vectors of the residual whose value exceeds alpha until the duality
+        gap is below ``10 tol`` times the objective.
     start : tuple (U, s, V) or None
         Warm start.
     """
-    rank = limit if capped else min(8, limit)
+    rank = limit if capped else min(50, limit)
     if start is not None:
         U, s, V = start
         if capped and s.size < limit:
             U, s, V = expand(observations, alpha, U, s, V, limit - s.size)[0]
     else:
         U, s, V = initial_factors(observations, rank, rng)
-        # One proximal step. With a rank cap no direction may start at zero, where
-        # alternating ridge steps could not leave it.
-        s = np.maximum(s - alpha, 0.1 * s if capped else 0.0)
-        U, s, V = U[:, s > 0], s[s > 0], V[:, s > 0]
+        # One proximal step, but no direction starts at zero, where alternating ridge
+        # steps could not leave it.
+        s = np.maximum(s - alpha, 0.1 * s)
     objective, n_iter = [], 0
     while True:
+        # Directions below the threshold only fade under ridge steps: the proximal
+        # step that removes them comes every few iterations where the rank is free.
+        until = max_iter if capped else min(max_iter, n_iter + _ROUND)
         found = alternating_ridge(
             observations,
             alpha,
@@ -253,18 +260,21 @@ def solve_als(observations, alpha, limit, *, capped, tol, max_iter, start, rng, 
             s,
             V,
             tol=tol,
-            max_iter=max_iter,
+            max_iter=until,
             step=step,
             start=n_iter,
         )
+        stopped = found.n_iter < until and not found.converged
         objective += found.objective
         n_iter = found.n_iter
         U, s, V = clean(observations, alpha, found.U, found.s, found.V)
-        if capped or not found.converged or s.size >= limit:
+        if capped or stopped or n_iter >= max_iter:
             break
+        if not found.converged:
+            continue
         n_new = min(limit - s.size, max(8, s.size))
         (U_new, s_new, V_new), gap, primal = expand(observations, alpha, U, s, V, n_new)
-        if gap <= tol * primal or n_iter >= max_iter:
+        if gap <= max(10 * tol, 1e-8) * primal:
             break
         U, s, V = U_new, s_new, V_new
     found.U, found.s, found.V, found.objective = U, s, V, objective
@@ -284,9 +294,9 @@ def expand(observations, alpha, U, s, V, n_new):
         The factors, and the duality gap and objective before the addition.
     """
     R = observations.residual(U, s, V)
-    left, t, right = largest_triplets(R, n_new)
+    left, t, right = largest_triplets(R, max(n_new, 1))
     gap, primal = _gap(observations, alpha, R, s, t[0])
-    new = t > alpha
+    new = (t > alpha) & (np.arange(t.size) < n_new)
     gain = t[new] - alpha
     factors = compress(
         np.hstack([U * s, left[:, new] * gain]), np.hstack([V, right[:, new]])

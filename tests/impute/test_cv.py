@@ -33,7 +33,7 @@ def test_svt_cv_errors_are_those_of_single_fits():
 
 @pytest.mark.parametrize("make", [np.asarray, to_csr], ids=["dense", "csr"])
 def test_soft_cv_is_near_the_best_penalty(make):
-    """The chosen penalty's error on the true matrix is within 5 % of the grid's best."""
+    """The error against the truth is within 5 % of the best penalty of the grid."""
     from skstruct.impute import SoftImputer
 
     X, truth = ref.planted(0)

@@ -22,7 +22,7 @@ from tests.reference import svt as ref
 )  # fmt: skip
 def test_unknown_noise_factor_equals_published_values(beta, omega):
     # Gavish & Donoho (2014), table of omega(beta); s = 1 gives the factor itself.
-    shape = (int(round(1000 * beta)), 1000)
+    shape = (round(1000 * beta), 1000)
     tau = optimal_hard_threshold(np.ones(shape[0]), shape)
     assert_allclose(tau, omega, atol=1e-5)
 
@@ -144,8 +144,8 @@ def test_fold_in_beats_projection_on_unseen_rows():
 
 def test_column_fractions_correct_unequal_missing_rates():
     rng = np.random.default_rng(0)
-    truth = np.outer(rng.standard_normal(3000), np.ones(10))
-    share = np.linspace(0.2, 1, 10)
+    truth = np.outer(rng.standard_normal(1000), np.ones(200))
+    share = np.linspace(0.3, 1, 200)
     X = np.where(rng.random(truth.shape) < share, truth, np.nan)
 
     def slopes(fraction):
@@ -157,17 +157,20 @@ def test_column_fractions_correct_unequal_missing_rates():
             [np.polyfit(truth[:, 0], column, 1)[0] for column in estimate.T]
         )
 
-    assert np.ptp(slopes("column")) < 0.1  # the same gain for every column
-    assert np.ptp(slopes("matrix")) > 0.5  # proportional to the observed share
+    def imbalance(fraction):
+        gains = slopes(fraction)
+        return gains[-50:].mean() - gains[:50].mean()
+
+    assert abs(imbalance("column")) < 0.05  # the same gain for every column
+    assert imbalance("matrix") > 0.5  # proportional to the observed share
 
 
 def test_fairness_design_ranks_and_errors():
     """The published design: 10 clusters of 100 people, 50 features, noise 0.1.
 
-    The figures are means over draws of the design in the user guide's table; a single
-    draw stays within the tolerances here. Gavish-Donoho finds the 10 clusters when
-    90 % is observed, the universal threshold keeps nothing, the fairness rule nearly
-    everything.
+    With 90 % observed Gavish-Donoho finds the 10 clusters (mean squared error .073
+    over draws, that of the best rank), the universal threshold keeps nothing or, told
+    the noise bound, most of them, and the fairness rule everything (.354).
     """
     from skstruct.datasets import make_fairness_clusters
 
@@ -184,7 +187,7 @@ def test_fairness_design_ranks_and_errors():
     with pytest.warns(UserWarning, match="rank 0"):
         assert SVTImputer("chatterjee", **common).fit(data.X).n_components_ == 0
     bounded = SVTImputer("chatterjee", noise_variance=0.1, **common).fit(data.X)
-    assert bounded.n_components_ == 10
+    assert 8 <= bounded.n_components_ <= 10
     fair = SVTImputer("fairness", noise_variance=0.1, **common).fit(data.X)
     assert fair.n_components_ > 40
     assert error(fair) > 3 * error(found)
