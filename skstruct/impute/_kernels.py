@@ -193,11 +193,14 @@ def finish_rows(out, X, mean, scale, low, high, keep_observed):
     """Undo the standardisation in place, clip, and keep observed entries if asked."""
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            x = X[i, j]
-            if keep_observed and not np.isnan(x):
-                out[i, j] = x
-            else:
-                out[i, j] = min(max(out[i, j] * scale[j] + mean[j], low[j]), high[j])
+            out[i, j] = min(max(out[i, j] * scale[j] + mean[j], low[j]), high[j])
+    if keep_observed:
+        # A loop of its own with a selection instead of a branch: which entries are
+        # missing cannot be predicted.
+        for i in range(out.shape[0]):
+            for j in range(out.shape[1]):
+                x = X[i, j]
+                out[i, j] = out[i, j] if np.isnan(x) else x
 
 
 @jit()
