@@ -162,7 +162,7 @@ class LowRankImputer(TransformerMixin, StructEstimator):
             names = self.feature_names_in_[columns]
         what = "set to 0" if self.keep_empty_features else "dropped from the output"
         warnings.warn(
-            f"Features without any observed value are {what}: {list(names[:10])}"
+            f"Features without any observed value are {what}: {names[:10].tolist()}"
             f"{' ...' if columns.size > 10 else ''}.",
             UserWarning,
             stacklevel=3,

@@ -114,7 +114,7 @@ def ridge_steps(
             rz += residual[k] * z[k]
         rz_first = rz
         for _ in range(n_steps):
-            if not rz > 0.03 * rz_first:
+            if not rz > 0.1 * rz_first:
                 break
             for k in range(rank):
                 Hp[k] = (base * strength[k] + alpha) * p[k]

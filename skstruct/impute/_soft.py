@@ -120,7 +120,8 @@ class SoftImputer(CallbackSupportMixin, LowRankImputer):
         Objective after each iteration, not increasing ("svt": relative residual).
     duality_gap_ : float
         Bound of the distance of the objective to the global optimum of the convex
-        problem; large when `n_components` binds, NaN for ``alpha=0`` and "svt".
+        problem. NaN for ``alpha=0``, for "svt", and where the rank limit binds: then
+        the problem solved is not convex.
     converged_ : bool
         Whether `tol` was reached.
     n_features_in_ : int
@@ -312,7 +313,7 @@ class SoftImputer(CallbackSupportMixin, LowRankImputer):
         V, U = deterministic_signs(found.V, found.U)
         s = found.s
         self.duality_gap_ = np.nan
-        if self.solver != "svt":
+        if self.solver != "svt" and s.size < self._rank_limit(observations.shape):
             self.duality_gap_ = duality_gap(observations, self.alpha_, U, s, V)
         self.components_ = np.ascontiguousarray(V.T)
         self.n_components_ = s.size

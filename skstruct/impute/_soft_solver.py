@@ -144,7 +144,7 @@ class Observations:
 
     def largest_singular_value(self):
         """Norm of the zero-filled matrix: from here on the solution is zero."""
-        return float(largest_triplets(self.zero_filled(), 1)[1][0])
+        return float(largest_triplets(self.zero_filled(), 1, tol=1e-4)[1][0])
 
 
 def _pattern(mask, values):
