@@ -317,8 +317,10 @@ class SoftImputer(CallbackSupportMixin, LowRankImputer):
             self.duality_gap_ = duality_gap(observations, self.alpha_, U, s, V)
         self.components_ = np.ascontiguousarray(V.T)
         self.n_components_ = s.size
-        # Exact completion has no noise to guard against, only rounding.
-        ridge = 1e-9 if self.solver == "svt" else _FOLD_IN_RIDGE
+        # Exact completion has no noise to guard against: far below the tolerance of
+        # the solver, and far enough above rounding for rows with fewer observed
+        # entries than components.
+        ridge = 1e-6 if self.solver == "svt" else _FOLD_IN_RIDGE
         self._fold_in_ridge = np.full(s.size, ridge)
         if self.debias:
             s = debias(observations, U, s, V)
