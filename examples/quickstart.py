@@ -61,6 +61,7 @@ def completion_row():
         {"softimputer__n_components": [10, 20, 30, 40]},
         cv=3,
     ).fit(Y)
+    rank = search.best_params_["softimputer__n_components"]
     completed = search.transform(Y)
     # One subspace for all digits is coarse: the first completion is good enough to
     # group them, and each group has a subspace of its own.
@@ -103,7 +104,7 @@ def completion_row():
         family="SoftImputer",
         data="digits, 30 % missing",
         pipeline="SoftImputer, then SoftImputerCV within 20 clusters",
-        chosen=f"rank {search.best_params_['softimputer__n_components']}, then 20 groups",
+        chosen=f"rank {rank}, then 20 groups",
         measure="RMSE of hidden pixels ↓",
         ours=errors["SoftImputer"],
         plain=errors["5 neighbours"],

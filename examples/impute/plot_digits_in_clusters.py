@@ -2,8 +2,8 @@
 One subspace for all digits, or one for each kind?
 ==================================================
 
-Thirty percent of the pixels of the handwritten digits are missing. All imputers that are
-linear in the pixels, low-rank completion among them, assume one subspace for all
+Thirty percent of the pixels of the handwritten digits are missing. All imputers that
+are linear in the pixels, low-rank completion among them, assume one subspace for all
 digits. Nearest neighbours do not. Can low-rank completion have both?
 """
 
@@ -67,5 +67,5 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# One subspace is as good as chained regressions, behind neighbours. From ten clusters on
-# the completion within clusters is ahead of both.
+# One subspace is as good as chained regressions, behind neighbours. From ten clusters
+# on the completion within clusters is ahead of both.

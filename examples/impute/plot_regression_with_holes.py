@@ -60,7 +60,7 @@ for seed in range(8):
         r2[name].append(cross_val_score(model, X, y, cv=cv).mean())
 
 fig, ax = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
-for row, (name, values) in enumerate(r2.items()):
+for row, values in enumerate(r2.values()):
     ax.plot(values, np.full(len(values), -row), "o", color=f"C{row}", alpha=0.6)
     ax.plot(np.median(values), -row, "|", color="k", markersize=18, markeredgewidth=2)
 ax.set_yticks(-np.arange(len(r2)), list(r2))

@@ -100,9 +100,9 @@ class SoftImputer(CallbackSupportMixin, LowRankImputer):
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_components_, n_features_out)
+    components_ : ndarray of shape (n_components, n_features_out)
         Right singular vectors of Z.
-    singular_values_ : ndarray of shape (n_components_,)
+    singular_values_ : ndarray of shape (n_components,)
         Singular values of Z, descending (refitted ones with `debias`).
     n_components_ : int
         Rank of Z; 0 is legal and gives the centre.
@@ -112,7 +112,7 @@ class SoftImputer(CallbackSupportMixin, LowRankImputer):
         Observed fraction of the entries.
     mean_, scale_ : ndarrays of shape (n_features_out,)
         Centre and scale of each column.
-    embedding_ : ndarray of shape (n_samples, n_components_)
+    embedding_ : ndarray of shape (n_samples, n_components)
         Coefficients of the training rows; only with ``store_rows=True``.
     n_iter_ : int
         Iterations run.
@@ -126,7 +126,7 @@ class SoftImputer(CallbackSupportMixin, LowRankImputer):
         Whether `tol` was reached.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, when all are strings.
 
     See Also
