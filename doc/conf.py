@@ -17,7 +17,7 @@ version = release = skstruct.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
     "myst_parser",
     "numpydoc",
     "sphinx_copybutton",
