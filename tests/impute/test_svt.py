@@ -166,7 +166,7 @@ def test_column_fractions_correct_unequal_missing_rates():
     assert imbalance("matrix") > 0.5  # proportional to the observed share
 
 
-# observed -> rule -> (rank, mean squared error on the unobserved entries), from one draw
+# observed -> rule -> (rank, mean squared error on unobserved entries), from one draw
 # of an independent implementation; over draws the ranks vary by about two (near the
 # edge of the noise by four) and the errors by about .02.
 _FAIRNESS = {
