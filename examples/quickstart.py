@@ -5,11 +5,15 @@ Run it with ``python examples/quickstart.py``; it prints a table and saves
 """
 
 import math
+import os
 import sys
 import time
 import warnings
 from dataclasses import dataclass
 from typing import Any
+
+# The matrices of this tour are small: threads inside BLAS would only get in their way.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from sklearn.cluster import KMeans
