@@ -18,7 +18,7 @@ class Dense:
         data = make_low_rank_with_missing(*shape, missing=missing, random_state=0)
         self.X, self.truth = data.X, data.truth
         self.svt = SVTImputer(n_components=5).fit(self.X)
-        self.soft = SoftImputer(alpha_relative=True, alpha=0.05, random_state=0)
+        self.soft = SoftImputer(alpha_relative=True, alpha=0.15, random_state=0)
         self.soft.fit(self.X)
 
     def time_svt_fit(self, shape, missing):
