@@ -2,4 +2,14 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-__all__: list[str] = []
+from ._nested_theory import (
+    nested_rank_one_theory,
+    unfolding_theory,
+    weighted_mean_theory,
+)
+
+__all__ = [
+    "nested_rank_one_theory",
+    "unfolding_theory",
+    "weighted_mean_theory",
+]
