@@ -2,6 +2,8 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+from ._nested_clustering import NestedTensorClustering
+from ._nested_pca import NestedTensorPCA
 from ._nested_theory import (
     nested_rank_one_theory,
     unfolding_theory,
@@ -9,6 +11,8 @@ from ._nested_theory import (
 )
 
 __all__ = [
+    "NestedTensorClustering",
+    "NestedTensorPCA",
     "nested_rank_one_theory",
     "unfolding_theory",
     "weighted_mean_theory",
