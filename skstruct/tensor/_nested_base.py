@@ -138,8 +138,9 @@ class NestedTensorBase(
 
         A = core.weighted_mean(data, self.view_weights_)
         self.mean_ = A.mean(axis=0)
-        spread = np.abs(A - self.mean_).max()
-        if spread <= 1e-12 * np.abs(A).max():
+        low, high = A.min(axis=0), A.max(axis=0)
+        largest = max(-low.min(), high.max())
+        if (high - low).max() <= 1e-12 * largest:
             raise ValueError(
                 "X is constant: all samples are the same (zero after centring), up to "
                 "rounding."
