@@ -388,9 +388,7 @@ def spike_shrink(s, shape, *, sigma=None, loss="frobenius"):
     """
     s, y, beta, unit = _normalised(s, shape, sigma)
     if loss not in ("frobenius", "operator", "nuclear"):
-        raise ValueError(
-            f"loss={loss!r} must be 'frobenius', 'operator' or 'nuclear'."
-        )
+        raise ValueError(f"loss={loss!r} must be 'frobenius', 'operator' or 'nuclear'.")
     if unit == 0:
         return s.copy()
     theta = _spike_strength(y, beta)

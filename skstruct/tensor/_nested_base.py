@@ -6,7 +6,11 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
@@ -99,9 +103,7 @@ class NestedTensorBase(
 
     def _refuse(self, X):
         """Say why sums over X are not finite."""
-        assert_all_finite(
-            X, input_name="X", estimator_name=type(self).__name__
-        )
+        assert_all_finite(X, input_name="X", estimator_name=type(self).__name__)
         raise ValueError(
             f"X has entries up to {np.abs(X).max():.3g}, whose squares overflow: "
             "rescale X to entries below 1e150."
@@ -279,6 +281,7 @@ class NestedTensorBase(
 
     # ------------------------------------------------------------------ new samples
 
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X, y=None):
         """Fit, and return the embedding of the training samples.
 
@@ -294,7 +297,9 @@ class NestedTensorBase(
         embedding : ndarray of shape (n_samples, n_components_)
             Equal to ``transform(X)``.
         """
-        return self.fit(X).embedding_
+        # Public methods share private ones: the input is checked once.
+        self._fit_all(X)
+        return self.embedding_
 
     def transform(self, X):
         """Project the weighted mean of the views on the components.

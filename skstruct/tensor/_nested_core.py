@@ -289,7 +289,9 @@ def noise_and_rank(spectrum, shape):
     rank = int(np.sum(s > max(edge * tau, rounding)))
     beta = small / large
     for _ in range(10):
-        theta = _spike_strength(s[:rank] / (tau * np.sqrt(large)), beta) if tau else None
+        theta = (
+            _spike_strength(s[:rank] / (tau * np.sqrt(large)), beta) if tau else None
+        )
         if theta is None or not np.all(theta > 0):
             break
         left = spectrum.energy - np.sum(s[:rank] ** 2)
