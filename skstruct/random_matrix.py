@@ -86,9 +86,10 @@ def _marchenko_pastur_median(beta):
 
 
 def _aspect(shape):
-    small, large = sorted(int(side) for side in shape)
-    if len(tuple(shape)) != 2 or small < 1:
+    sides = sorted(int(side) for side in shape)
+    if len(sides) != 2 or sides[0] < 1:
         raise ValueError(f"shape={shape} must be two positive integers.")
+    small, large = sides
     return small, large
 
 
