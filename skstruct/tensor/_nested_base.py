@@ -115,7 +115,7 @@ class NestedTensorBase(
         """Bounds of a subclass on the number of samples."""
 
     def _fit(self, X, *, least_rank=1):
-        """Fit everything but clusters; return A (centred) and its spectrum."""
+        """Fit everything but clusters; return A, its spectrum and scores."""
         data = self._read(X, reset=True)
         n, p, m = data.shape
         self._check_sizes(n)
@@ -158,18 +158,19 @@ class NestedTensorBase(
 
         wanted = self.n_components
         if wanted == "auto":
-            wanted = min(max(self.rank_, least_rank), n, p)
+            # Components below the edge would be shrunk to zero.
+            wanted = min(self.rank_ or least_rank, n, p)
         self.n_components_ = wanted
         U, s, V = spectrum.triplets(wanted)
         self._predict_limits(U, s, tau, shape, (p, n, m))
         self._warn_of_weak_signals(spectrum, tau, shape)
         if self.method == "unfolding" and m > 1:
-            embedding = self._store_unfolding(data, views, wanted)
+            scores = self._store_unfolding(data, views, wanted)
         else:
-            embedding = self._store_components(U, s, V, tau, shape)
-        self.embedding_ = embedding.astype(data.dtype, copy=False)
+            scores = self._store_components(U, s, V, tau, shape)
+        self.embedding_ = (scores * self._factors).astype(data.dtype, copy=False)
         self.lambda_ = float(spectrum.values[0])
-        return A, spectrum
+        return A, spectrum, scores
 
     def _iterate(self, data, views):
         """View profile by the methods of the papers."""
@@ -263,13 +264,15 @@ class NestedTensorBase(
             shrunk[self.rank_ :] = 0.0
         self.shrunk_singular_values_ = shrunk
         self._factors = np.divide(shrunk, s, out=np.zeros_like(s), where=s > 0)
-        return V * shrunk
+        return V * s
 
     def _store_unfolding(self, data, views, r):
         s, V, D = core.unfolding_vectors(data, views, r, center=self.center)
-        feature = np.stack([np.linalg.svd(d, full_matrices=False)[0][:, 0] for d in D])
+        feature = np.stack([_leading_feature(d, views.profile) for d in D])
         feature, V, flat = deterministic_signs(feature.T, V, D.reshape(r, -1).T)
         self.components_ = np.ascontiguousarray(feature.T)
+        # Back from the whitened views to the units of the weighted mean.
+        s = s * self._view_unit
         self.singular_values_ = s
         self.shrunk_singular_values_ = s.copy()
         self._factors = np.ones(r)
@@ -373,18 +376,22 @@ class NestedTensorBase(
         X, A = self._read_mean(X)
         return self._mean_log_density(A) + self._view_log_density(X, A)
 
-    def _embed(self, X, A):
+    def _coordinates(self, X, A):
+        """Scores before shrinkage, in float64; their noise is that of A in all."""
         if hasattr(self, "unfolded_components_"):
             n = X.shape[0]
             rows = (X / self._view_sigma - self._unfolded_mean).reshape(n, -1)
             E = rows @ self.unfolded_components_.reshape(self.n_components_, -1).T
-        else:
-            E = ((A - self.mean_) @ self.components_.T) * self._factors
+            return E * self._view_unit
+        return (A - self.mean_) @ self.components_.T
+
+    def _embed(self, X, A):
+        E = self._coordinates(X, A) * self._factors
         return E.astype(X.dtype, copy=False)
 
     def _reconstruct(self, E):
         if hasattr(self, "unfolded_components_"):
-            T = np.tensordot(E, self.unfolded_components_, axes=1)
+            T = np.tensordot(E / self._view_unit, self.unfolded_components_, axes=1)
             T = (T + self._unfolded_mean) * self._view_sigma
         else:
             A = E @ self.components_ + self.mean_
@@ -419,3 +426,9 @@ class NestedTensorBase(
         tags.input_tags.three_d_array = True
         tags.input_tags.two_d_array = self.n_views is not None
         return tags
+
+
+def _leading_feature(D, profile):
+    """Left singular vector of D, (p, m), whose partner points along the profile."""
+    U, _, Wt = np.linalg.svd(D, full_matrices=False)
+    return U[:, 0] if Wt[0] @ profile >= 0 else -U[:, 0]

@@ -24,9 +24,9 @@ class NestedTensorClustering(ClusterMixin, NestedTensorBase):
 
     All views share the features; each is the same hidden sample times a gain of the
     view, plus noise of the view. The views are combined with the weights that give
-    the clearest mean, its leading components are shrunk by what theory knows about
-    noise, and k-means finds the clusters in them. The signal-to-noise ratios and the
-    accuracy that can be reached are estimated along the way.
+    the clearest mean, and k-means finds the clusters in its leading components. The
+    signal-to-noise ratios and the accuracy that can be reached are estimated along the
+    way.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class NestedTensorClustering(ClusterMixin, NestedTensorBase):
         Number of clusters; a search by held-out `score` finds it.
     n_components : int or "auto", default="auto"
         Number of components that the clusters are sought in. "auto": as many as rise
-        above the noise edge, at least ``n_clusters - 1``.
+        above the noise edge; if none does, ``n_clusters - 1``.
     method : {"projection", "tensor", "unfolding"}, default="projection"
         How the view weights are found. "projection": leading eigenvector of the Gram
         matrix of the views; fast, and as good as known weights whenever clusters can
@@ -47,8 +47,8 @@ class NestedTensorClustering(ClusterMixin, NestedTensorBase):
         The default keeps it, as the model does: k clusters in general position then
         span k components, with `center` k - 1.
     shrinkage : {"frobenius", "operator", "nuclear"} or None, default="frobenius"
-        Loss whose best shrinkage the singular values get, see
-        :func:`skstruct.random_matrix.spike_shrink`.
+        Loss whose best shrinkage the singular values of the embedding get, see
+        :func:`skstruct.random_matrix.spike_shrink`. The clusters are found without.
     view_noise : {"diag", "homoscedastic"}, default="diag"
         "diag": every view has a noise level of its own, estimated by maximum
         likelihood of a one-factor model of the views; needs three views.
@@ -258,10 +258,12 @@ class NestedTensorClustering(ClusterMixin, NestedTensorBase):
 
     def _fit_all(self, X):
         k = self.n_clusters
-        A, spectrum = self._fit(X, least_rank=max(1, k - 1))
+        A, spectrum, scores = self._fit(X, least_rank=max(1, k - 1))
         n, p = A.shape
-        E = self.embedding_
-        self.labels_, self._centers = self._cluster(E)
+        # Unshrunk: the noise of all scores is equal, as k-means supposes. Shrinkage
+        # would hide a weak direction that tells clusters apart behind the noise of a
+        # strong one that does not.
+        self.labels_, self._centers = self._cluster(scores)
         sizes = np.bincount(self.labels_, minlength=k)
         members = np.zeros((k, n))
         members[self.labels_, np.arange(n)] = 1 / np.maximum(sizes, 1)[self.labels_]
@@ -295,7 +297,7 @@ class NestedTensorClustering(ClusterMixin, NestedTensorBase):
         check_at_most(self.n_clusters, n_samples, "n_clusters", "n_samples")
 
     def predict(self, X):
-        """Cluster of each sample: the nearest centre in the embedding.
+        """Cluster of each sample: the nearest centre among the unshrunk scores.
 
         Parameters
         ----------
@@ -307,7 +309,7 @@ class NestedTensorClustering(ClusterMixin, NestedTensorBase):
         labels : ndarray of shape (n_samples,)
             On the training samples equal to ``labels_``.
         """
-        E = self._embed(*self._read_mean(X)).astype(np.float64)
+        E = self._coordinates(*self._read_mean(X))
         return pairwise_distances_argmin(E, self._centers).astype(np.int32)
 
     def _mean_log_density(self, A):

@@ -194,7 +194,7 @@ class NestedTensorPCA(NestedTensorBase):
         return self
 
     def _fit_all(self, X):
-        A, spectrum = self._fit(X)
+        A, spectrum, _ = self._fit(X)
         n, p = A.shape
         r = self.n_components_
         # The maximum likelihood of probabilistic principal components. Its leading
