@@ -171,7 +171,7 @@ class PhaseDiagramDisplay:
         levels = [v for v in (0.75, 0.9, 0.99) if accuracy.min() < v < accuracy.max()]
         if levels:
             lines = ax.contour(
-                self.beta_M_, self.rho_T_, accuracy, levels, colors="w", linewidths=1
+                self.beta_M_, self.rho_T_, accuracy, levels, colors="k", linewidths=1
             )
             ax.clabel(lines, fmt=lambda v: f"accuracy {v:g}", fontsize=8)
         if self.point_ is not None:
@@ -180,10 +180,13 @@ class PhaseDiagramDisplay:
             ax.plot(x, y, "*", color="#e4572e", markersize=16, markeredgecolor="w")
             right = x < 0.6 * self.beta_M_[-1]
             ax.annotate(
-                label, (x, y), xytext=(10 if right else -10, 8),
-                textcoords="offset points", color="w", weight="bold",
+                label,
+                (x, y),
+                xytext=(12 if right else -12, 10),
+                textcoords="offset points",
                 ha="left" if right else "right",
-            )  # fmt: skip
+                bbox={"boxstyle": "round", "facecolor": "w", "alpha": 0.85},
+            )
         ax.set_yscale("log")
         ax.set_xlabel(r"$\beta_M$: samples against their own spread")
         ax.set_ylabel(r"$\rho_T$: views against their noise")
