@@ -3,12 +3,6 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ..tensor._nested_theory import (
-    rank_one_alignment_map,
-    two_class_accuracy,
-    unfolding_theory,
-    weighted_mean_theory,
-)
 from ._matplotlib import get_axes
 
 _METHODS = ("projection", "tensor", "unfolding")
@@ -82,6 +76,13 @@ class PhaseDiagramDisplay:
         -------
         display : PhaseDiagramDisplay
         """
+        # Here, so that the displays do not import the estimators.
+        from ..tensor._nested_theory import (
+            rank_one_alignment_map,
+            unfolding_theory,
+            weighted_mean_theory,
+        )
+
         if method not in _METHODS:
             raise ValueError(f"method={method!r} must be one of {_METHODS}.")
         far_M, low_T, high_T = 5.0, 0.01, 5.0
@@ -161,6 +162,8 @@ class PhaseDiagramDisplay:
         -------
         display : PhaseDiagramDisplay
         """
+        from ..tensor._nested_theory import two_class_accuracy
+
         ax = get_axes(ax)
         style = {"cmap": "viridis", "vmin": 0, "vmax": 1, "shading": "nearest"}
         mesh = ax.pcolormesh(
