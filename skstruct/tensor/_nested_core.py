@@ -83,7 +83,7 @@ def contract_rank_one(X, u, v):
 # ------------------------------------------------------------------ noise of views
 
 
-def view_noise(G, n_rows, *, tol=1e-9, max_iter=500):
+def view_noise(G, n_rows, *, tol=1e-9, max_iter=2000):
     """Loadings and noise variances of the views by a one-factor model.
 
     The second moments of the views are ``g g' + diag(noise)``. The start is the top
