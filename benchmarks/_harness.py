@@ -6,6 +6,7 @@ measurements of every program on it. Times are medians of interleaved repetition
 that a drift of the machine hits all programs alike; only ratios should be quoted.
 """
 
+import importlib
 import json
 import os
 import platform
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 import venv
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -96,7 +97,14 @@ def case(title, data, measured, quality, *, ours="skstruct", floor_seconds=None)
 
 def versions(*packages):
     """Installed versions, for the provenance of a result."""
-    return {name: version(name) for name in packages}
+    found = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            # Run from a checkout that is not installed.
+            found[name] = importlib.import_module(name).__version__
+    return found
 
 
 def peak_memory_mb(code, *, python=sys.executable, env=None):
