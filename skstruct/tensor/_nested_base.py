@@ -119,11 +119,15 @@ class NestedTensorBase(
         data = self._read(X, reset=True)
         n, p, m = data.shape
         self._check_sizes(n)
+        limit = min(n - 1 if self.center else n, p)
         if self.n_components != "auto":
+            samples = "n_samples - 1" if self.center else "n_samples"
             check_at_most(
-                self.n_components, min(n, p), "n_components",
-                "min(n_samples, n_features)",
-            )  # fmt: skip
+                self.n_components, limit, "n_components", f"min({samples}, n_features)"
+            )
+        # What another method has left must not outlive it.
+        for name in ("loss_curve_", "unfolded_components_", "_unfolded_mean"):
+            vars(self).pop(name, None)
         with np.errstate(over="ignore", invalid="ignore"):
             G = core.view_gram(data)
         if not np.isfinite(G).all():
@@ -159,10 +163,10 @@ class NestedTensorBase(
         wanted = self.n_components
         if wanted == "auto":
             # Components below the edge would be shrunk to zero.
-            wanted = min(self.rank_ or least_rank, n, p)
+            wanted = min(self.rank_ or least_rank, limit)
         self.n_components_ = wanted
         U, s, V = spectrum.triplets(wanted)
-        self._predict_limits(U, s, tau, shape, (p, n, m))
+        self._predict_limits(s, tau, shape, (p, n, m))
         self._warn_of_weak_signals(spectrum, tau, shape)
         if self.method == "unfolding" and m > 1:
             scores = self._store_unfolding(data, views, wanted)
@@ -208,7 +212,7 @@ class NestedTensorBase(
         self._view_sigma = views.sigma
         self._view_unit = views.unit
 
-    def _predict_limits(self, U, s, tau, shape, sizes):
+    def _predict_limits(self, s, tau, shape, sizes):
         """Signal-to-noise ratios and the alignments that theory expects."""
         large = np.sqrt(max(shape))
         if tau > 0:
@@ -216,7 +220,6 @@ class NestedTensorBase(
             theta = tau * large * _spike_strength(s / (tau * large), beta)
         else:
             theta = np.where(s > 1e-7 * s[0], s, 0.0)
-        self._strength = theta
         self.beta_T_, self.beta_M_ = core.signal_ratios(
             theta, tau, self.noise_variance_, sizes
         )

@@ -331,12 +331,13 @@ def two_means(E):
     x = E[:, 0].astype(np.float64)
     order = np.argsort(x, kind="stable")
     n = x.size
-    left = np.cumsum(x[order])[:-1]
+    ascending = x[order] - x.mean()
+    left = np.cumsum(ascending)[:-1]
     count = np.arange(1, n)
     # The energy that the two means explain; largest for the best cut.
-    explained = left**2 / count + (x.sum() - left) ** 2 / (n - count)
+    explained = left**2 / count + left**2 / (n - count)
     # Equal numbers are never separated.
-    explained[np.diff(x[order]) <= 0] = -np.inf
+    explained[np.diff(ascending) <= 0] = -np.inf
     cut = int(np.argmax(explained)) + 1
     labels = np.ones(n, dtype=np.int32)
     labels[order[:cut]] = 0

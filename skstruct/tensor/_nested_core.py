@@ -368,7 +368,8 @@ def best_rank_one(X, views, starts, *, center, tol, max_iter, step):
             z /= lambdas[-1]
             count += 1
             if step(count, lambdas[-1]):
-                break
+                # A callback asks to stop: no other start either.
+                return z, lambdas, True
             if len(lambdas) > 1 and lambdas[-1] - lambdas[-2] <= tol * lambdas[-1]:
                 converged = True
                 break

@@ -648,6 +648,26 @@ def test_bad_parameters_are_named(cls, params, message):
         cls(**params).fit(small().X)
 
 
+@BOTH
+def test_components_of_centred_samples_are_fewer(cls):
+    X = small().X[:10]
+    message = r"n_components=10 must be at most min\(n_samples - 1, n_features\)=9"
+    with pytest.raises(ValueError, match=message):
+        cls(n_components=10, center=True).fit(X)
+    assert cls(n_components=9, center=True, shrinkage=None).fit(X).n_components_ == 9
+
+
+@BOTH
+def test_a_second_fit_forgets_the_first(cls):
+    X = small().X
+    fresh = cls().fit(X)
+    model = cls(method="unfolding").fit(X[:, :20])
+    model.set_params(method="tensor").fit(X)
+    model.set_params(method="projection").fit(X)
+    assert vars(model).keys() == vars(fresh).keys()
+    np.testing.assert_array_equal(model.transform(X), fresh.transform(X))
+
+
 def test_more_clusters_than_samples():
     with pytest.raises(ValueError, match="n_clusters=61 must be at most n_samples=60"):
         NestedTensorClustering(61).fit(small().X)
