@@ -86,10 +86,11 @@ def contract_rank_one(X, u, v):
 def view_noise(G, n_rows, *, tol=1e-9, max_iter=2000):
     """Loadings and noise variances of the views by a one-factor model.
 
-    The second moments of the views are ``g g' + diag(noise)``. The start is the top
-    eigenvector of the moments without their diagonal, which a single noisy view
-    cannot capture, with the diagonal filled in a few times; expectation-maximisation
-    then climbs to the maximum likelihood, which weighs views by what they are worth.
+    The second moments of the views are ``g g' + diag(noise)``, whatever the units of
+    each view: each is scaled to power one. The start is the top eigenvector of these
+    correlations without their diagonal, which a loud view cannot capture, with the
+    diagonal filled in twice; expectation-maximisation then climbs to the maximum
+    likelihood, which weighs views by what they are worth.
 
     Parameters
     ----------
@@ -103,19 +104,20 @@ def view_noise(G, n_rows, *, tol=1e-9, max_iter=2000):
     g, noise : ndarrays of shape (m,), or None
         None where no noise is left beside the factor (within rounding).
     """
-    H = G / n_rows
-    power = np.diag(H).copy()
-    floor = np.maximum(_HEYWOOD_FLOOR * power, 1e-12 * power.max())
-    filled = H - np.diag(power)
-    m = len(H)
-    for _ in range(5):
+    m = len(G)
+    power = np.diag(G) / n_rows
+    scale = np.sqrt(np.where(power > 0, power, 1.0))
+    H = G / n_rows / np.outer(scale, scale)
+    diagonal = np.diag(H).copy()
+    filled = H - np.diag(diagonal)
+    for _ in range(2):
         value, v = linalg.eigh(filled, subset_by_index=[m - 1, m - 1])
         g = np.sqrt(max(value[0], 0.0)) * v[:, 0]
-        np.fill_diagonal(filled, np.minimum(g * g, power))
+        np.fill_diagonal(filled, np.minimum(g * g, diagonal))
     if not g.any():
         # Uncorrelated views: any single direction is as good.
-        g = np.sqrt(power / m)
-    noise = np.maximum(power - g * g, np.maximum(1e-3 * power, floor))
+        g = np.sqrt(diagonal / m)
+    noise = np.maximum(diagonal - g * g, 1e-3)
 
     for _ in range(max_iter):
         # Posterior of the factor given a row: mean w'x, variance 1 / precision.
@@ -126,12 +128,14 @@ def view_noise(G, n_rows, *, tol=1e-9, max_iter=2000):
         new = Hw / (w @ Hw + 1 / precision)
         change = np.abs(new - g).max()
         g = new
-        noise = np.maximum(power - g * Hw, floor)
+        noise = np.maximum(diagonal - g * Hw, _HEYWOOD_FLOOR)
         if change <= tol * np.abs(g).max():
             break
-    if np.all((noise <= 2 * floor) | (power == 0)):
+    if np.all((noise <= 2 * _HEYWOOD_FLOOR) | (power == 0)):
         return None
-    return g, noise
+    # A view that is always zero has the noise of a rounding error of the others.
+    scale = np.where(power > 0, scale, 1e-3 * scale[power > 0].min())
+    return g * scale, noise * scale**2
 
 
 @dataclass

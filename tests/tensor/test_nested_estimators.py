@@ -386,6 +386,32 @@ def test_order_and_sign_of_views_and_order_of_samples(cls, method):
     assert other.view_weights_.sum() >= 0
 
 
+@METHODS
+def test_units_of_single_views(method):
+    X = small().X
+    units = np.array([1.0, 1e-3, 1e3, 10.0, 1.0, 0.1])
+    one, other = (NestedTensorClustering(method=method).fit(T) for T in (X, X * units))
+    np.testing.assert_array_equal(other.labels_, one.labels_)
+    assert_allclose(other.beta_T_, one.beta_T_, rtol=1e-6)
+    assert_allclose(other.beta_M_, one.beta_M_, rtol=1e-6)
+    weights = one.view_weights_ / units
+    assert_allclose(other.view_weights_, weights / np.linalg.norm(weights), atol=1e-7)
+    shift = 25 * np.log(units).sum()
+    assert_allclose(other.score(X * units), one.score(X) - shift, rtol=1e-7)
+
+
+@pytest.mark.parametrize("loud", [1e2, 1e3])
+def test_a_deafening_view_among_few(loud):
+    for seed in range(5):
+        data = make_nested_tensor(
+            100, 60, 4, beta_T=2.0, beta_M=3.0, view_weights=np.ones(4),
+            view_noise=np.array([loud, 1, 1, 1]), random_state=seed,
+        )  # fmt: skip
+        weights = NestedTensorClustering().fit(data.X).view_weights_
+        best = np.array([loud**-2, 1, 1, 1])
+        assert weights @ best / np.linalg.norm(best) > 0.99
+
+
 def test_rotation_of_features():
     X = small().X
     Q = np.linalg.qr(np.random.default_rng(0).standard_normal((25, 25)))[0]
