@@ -233,6 +233,20 @@ class NestedTensorClustering(ClusterMixin, NestedTensorBase):
         -------
         self : NestedTensorClustering
             Fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If `X` has NaN or infinite entries, is constant, does not fit `n_views`, or
+            `n_components` or `n_clusters` is too large for it.
+        TypeError
+            If `X` is sparse.
+
+        Warns
+        -----
+        UserWarning
+            If no singular value rises above the noise edge, or fewer than
+            `n_components` do.
         """
         self._fit_all(X)
         return self

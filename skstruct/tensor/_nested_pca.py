@@ -189,6 +189,20 @@ class NestedTensorPCA(NestedTensorBase):
         -------
         self : NestedTensorPCA
             Fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If `X` has NaN or infinite entries, is constant, does not fit `n_views`, or
+            `n_components` is too large for it.
+        TypeError
+            If `X` is sparse.
+
+        Warns
+        -----
+        UserWarning
+            If no singular value rises above the noise edge, or fewer than
+            `n_components` do.
         """
         self._fit_all(X)
         return self
