@@ -3,5 +3,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
 from ._impute import make_fairness_clusters, make_low_rank_with_missing
+from ._nested_tensor import make_nested_tensor
 
-__all__ = ["make_fairness_clusters", "make_low_rank_with_missing"]
+__all__ = ["make_fairness_clusters", "make_low_rank_with_missing", "make_nested_tensor"]
