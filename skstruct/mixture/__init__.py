@@ -1,5 +1,7 @@
-"""Incremental Gaussian mixtures."""
+"""Gaussian mixtures that learn from a stream."""
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-__all__: list[str] = []
+from ._incremental import IncrementalGaussianMixture
+
+__all__ = ["IncrementalGaussianMixture"]

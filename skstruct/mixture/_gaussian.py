@@ -136,13 +136,16 @@ class ConditionalMixture:
         The same for every row.
     log_density_ : ndarray of shape (n_samples,)
         Marginal log-density of the known variables.
+    log_joint_ : ndarray of shape (n_samples, n_components)
+        Its terms, ``log pi_j + log N(x_known | j)``.
     """
 
-    def __init__(self, weights, means, covariances, log_density):
-        self.weights_ = weights
+    def __init__(self, log_joint, means, covariances):
+        self.log_joint_ = log_joint
+        self.log_density_ = logsumexp(log_joint, axis=1)
+        self.weights_ = np.exp(log_joint - self.log_density_[:, None])
         self.means_ = means
         self.covariances_ = covariances
-        self.log_density_ = log_density
 
     def __repr__(self):
         n, K, b = self.means_.shape
@@ -201,8 +204,6 @@ def condition(X, missing, weights, means, factors, log_dets, covariances):
     Returns
     -------
     conditional : ConditionalMixture
-    log_densities : ndarray of shape (n,)
-        Marginal log-density of the known part.
     """
     n_known = int(np.sum(~missing))
     if 2 * n_known >= missing.size:
@@ -212,15 +213,15 @@ def condition(X, missing, weights, means, factors, log_dets, covariances):
             X, missing, means, covariances()
         )
     joint = gaussian_log_density(D2, log_dets, n_known) + _log(weights)
-    log_density = logsumexp(joint, axis=1)
-    r = np.exp(joint - log_density[:, None])
-    return ConditionalMixture(r, filled[:, :, missing], found, log_density)
+    return ConditionalMixture(joint, filled[:, :, missing], found)
 
 
 def patterns(holes):
     """Group rows by their pattern of holes: pairs (pattern, rows)."""
     packed = np.packbits(holes, axis=1)
-    _, first, inverse = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(
+        packed, axis=0, return_index=True, return_inverse=True
+    )
     order = np.argsort(inverse.ravel(), kind="stable")
     ends = np.cumsum(np.bincount(inverse.ravel()))[:-1]
     for row, members in zip(first, np.split(order, ends)):
@@ -240,37 +241,71 @@ def sample(n_samples, weights, means, covariances, rng):
 def em_statistics(X, sample_weight, weights, means, factors, log_dets):
     """Expectation step: masses, mean shifts, scatters about the old means.
 
+    Holes (NaN) are filled with each component's conditional mean, and its
+    conditional covariance is added to the scatter.
+
     Returns
     -------
     masses : (K,), shifts : (K, D), scatters : (K, D, D)
-        Sums of ``r``, ``r e`` and ``r e e'`` with ``e = x - mean``.
+        Expected sums of ``r``, ``r e`` and ``r e e'`` with ``e = x - mean``.
     log_density : float
         Weighted sum of log-densities at the old parameters.
     """
-    n, D = X.shape
+    D = X.shape[1]
     K = means.shape[0]
-    masses = np.zeros(K)
-    shifts = np.zeros((K, D))
-    scatters = np.zeros((K, D, D))
-    total = 0.0
-    rows = max(_TASK // (4 * D), 1)
-    for i in range(0, n, rows):
-        part = X[i : i + rows]
-        joint = log_joint(part, weights, means, factors, log_dets)
+    found = _Statistics(K, D)
+    rows = max(_TASK // (4 * D * K), 1)
+    for missing, members in patterns(np.isnan(X)):
+        for i in range(0, members.size, rows):
+            chosen = members[i : i + rows]
+            part = X[chosen]
+            part_weight = None if sample_weight is None else sample_weight[chosen]
+            if not missing.any():
+                joint = log_joint(part, weights, means, factors, log_dets)
+                R = found.posterior(joint, part_weight)
+                for j in range(K):
+                    found.add(j, R[:, j], part - means[j])
+                continue
+            filled, D2, part_dets, hidden = fill_missing(
+                part, missing, means, factors, log_dets
+            )
+            n_known = D - int(missing.sum())
+            joint = gaussian_log_density(D2, part_dets, n_known) + _log(weights)
+            R = found.posterior(joint, part_weight)
+            for j in range(K):
+                found.add(j, R[:, j], filled[:, j] - means[j])
+                found.scatters[j][np.ix_(missing, missing)] += R[:, j].sum() * hidden[j]
+    return found.masses, found.shifts, found.scatters, found.log_density
+
+
+class _Statistics:
+    """Sums of an expectation step."""
+
+    def __init__(self, K, D):
+        self.masses = np.zeros(K)
+        self.shifts = np.zeros((K, D))
+        self.scatters = np.zeros((K, D, D))
+        self.log_density = 0.0
+
+    def posterior(self, joint, sample_weight):
         density = logsumexp(joint, axis=1)
         R = np.exp(joint - density[:, None])
         if sample_weight is None:
-            total += density.sum()
+            self.log_density += density.sum()
         else:
-            R *= sample_weight[i : i + rows, None]
-            total += density @ sample_weight[i : i + rows]
-        masses += R.sum(axis=0)
-        for j in range(K):
-            E = part - means[j]
-            RE = R[:, j, None] * E
-            shifts[j] += RE.sum(axis=0)
-            scatters[j] += RE.T @ E
-    return masses, shifts, scatters, total
+            R *= sample_weight[:, None]
+            self.log_density += density @ sample_weight
+        self.masses += R.sum(axis=0)
+        return R
+
+    def add(self, j, r, E):
+        # Below rounding of any mass: rows that a component does not claim are free.
+        used = np.flatnonzero(r > 1e-16)
+        if used.size < 0.7 * r.size:
+            r, E = r[used], E[used]
+        RE = r[:, None] * E
+        self.shifts[j] += RE.sum(axis=0)
+        self.scatters[j] += RE.T @ E
 
 
 def factor_covariances(covariances):
@@ -287,15 +322,22 @@ def factor_covariances(covariances):
     return factors, 2.0 * np.sum(np.log(diagonal), axis=1)
 
 
+def covariance_of(F):
+    """``(F F')^-1`` for a triangular factor."""
+    lower = not np.triu(F, 1).any()
+    inverse = linalg.solve_triangular(
+        F, np.eye(F.shape[0]), lower=lower, check_finite=False
+    )
+    return inverse.T @ inverse
+
+
 def bhattacharyya(mean, C, log_det, means, covariances, log_dets):
     """Distances of one Gaussian to several."""
     middle = 0.5 * (C + covariances)
     L = np.linalg.cholesky(middle)
     Z = np.linalg.solve(L, (means - mean)[:, :, None])[:, :, 0]
     log_middle = 2.0 * np.sum(np.log(np.diagonal(L, axis1=1, axis2=2)), axis=1)
-    return np.sum(Z**2, axis=1) / 8.0 + 0.5 * (
-        log_middle - 0.5 * (log_det + log_dets)
-    )
+    return np.sum(Z**2, axis=1) / 8.0 + 0.5 * (log_middle - 0.5 * (log_det + log_dets))
 
 
 def merge(counts, means, covariances, *, n_components=None, threshold=None):
@@ -332,12 +374,9 @@ def merge(counts, means, covariances, *, n_components=None, threshold=None):
         i, j = np.unravel_index(np.argmin(distances), distances.shape)
         if not distances[i, j] < limit:
             break
-        a, b = counts[i], counts[j]
-        between = means[j] - means[i]
-        covariances[i] = (a * covariances[i] + b * covariances[j]) / (a + b)
-        covariances[i] += a * b / (a + b) ** 2 * np.outer(between, between)
-        means[i] += b / (a + b) * between
-        counts[i] = a + b
+        counts[i], means[i], covariances[i] = _merged(
+            counts[[i, j]], means[[i, j]], covariances[[i, j]]
+        )
         groups[i] += groups[j]
         log_dets[i] = np.linalg.slogdet(covariances[i])[1]
         alive[j] = False
@@ -356,3 +395,49 @@ def merge(counts, means, covariances, *, n_components=None, threshold=None):
         covariances[keep],
         [sorted(groups[k]) for k in keep],
     )
+
+
+def merge_small(counts, means, covariances, *, minimum):
+    """Merge components below a mass into their nearest neighbours, smallest first.
+
+    Returns
+    -------
+    counts, means, covariances : ndarrays
+    groups : list of lists
+    """
+    counts, means, covariances = counts.copy(), means.copy(), covariances.copy()
+    log_dets = np.linalg.slogdet(covariances)[1]
+    groups = [[j] for j in range(counts.size)]
+    alive = np.ones(counts.size, dtype=bool)
+    while alive.sum() > 1:
+        j = int(np.argmin(np.where(alive, counts, np.inf)))
+        if counts[j] >= minimum:
+            break
+        others = np.flatnonzero(alive & (np.arange(counts.size) != j))
+        distances = bhattacharyya(
+            means[j], covariances[j], log_dets[j],
+            means[others], covariances[others], log_dets[others],
+        )  # fmt: skip
+        i = others[np.argmin(distances)]
+        counts[i], means[i], covariances[i] = _merged(
+            counts[[i, j]], means[[i, j]], covariances[[i, j]]
+        )
+        log_dets[i] = np.linalg.slogdet(covariances[i])[1]
+        groups[i] += groups[j]
+        alive[j] = False
+    keep = np.flatnonzero(alive)
+    return (
+        counts[keep],
+        means[keep],
+        covariances[keep],
+        [sorted(groups[k]) for k in keep],
+    )
+
+
+def _merged(counts, means, covariances):
+    """Mass, mean and covariance of two components together."""
+    a, b = counts
+    between = means[1] - means[0]
+    C = (a * covariances[0] + b * covariances[1]) / (a + b)
+    C += a * b / (a + b) ** 2 * np.outer(between, between)
+    return a + b, means[0] + b / (a + b) * between, C
