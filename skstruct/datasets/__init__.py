@@ -3,5 +3,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
 from ._impute import make_fairness_clusters, make_low_rank_with_missing
+from ._mixture import make_gaussian_stream
 
-__all__ = ["make_fairness_clusters", "make_low_rank_with_missing"]
+__all__ = [
+    "make_fairness_clusters",
+    "make_gaussian_stream",
+    "make_low_rank_with_missing",
+]

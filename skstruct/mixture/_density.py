@@ -30,8 +30,8 @@ def check_magnitude(X, name="X"):
     return X
 
 
-class MixtureMethods(DensityMixin):
-    """Methods of a density estimator with the arrays of a mixture.
+class RestArrays:
+    """Arrays of a mixture at rest, for every estimator that holds one.
 
     A class gives ``_rest()``, a dictionary of plain arrays with weights, means,
     factors (precision ``F F'``) and log-determinants of the covariances, and
@@ -71,6 +71,10 @@ class MixtureMethods(DensityMixin):
             ensure_all_finite="allow-nan" if allow_nan else True,
         )
         return check_magnitude(X)
+
+
+class MixtureMethods(DensityMixin):
+    """Methods of a density estimator; with :class:`RestArrays`."""
 
     def _log_joint(self, X):
         """``log pi_j + log N(x | j)``, marginal where a row has holes."""

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base import StructEstimator
 from .._callbacks import CallbackSupportMixin, fit_callbacks
+from ._density import RestArrays
 from ._refine import refine, rest_of
 from ._stream import Rules, Stream, empty
 
@@ -19,7 +20,7 @@ from ._stream import Rules, Stream, empty
 _CONSTANT = 1e-12
 
 
-class OnlineMixture(CallbackSupportMixin, StructEstimator):
+class OnlineMixture(RestArrays, CallbackSupportMixin, StructEstimator):
     """Constructor, learning rules and state of an incremental mixture."""
 
     _parameter_constraints = {
