@@ -340,6 +340,20 @@ def bhattacharyya(mean, C, log_det, means, covariances, log_dets):
     return np.sum(Z**2, axis=1) / 8.0 + 0.5 * (log_middle - 0.5 * (log_det + log_dets))
 
 
+def pair_distances(means, covariances):
+    """Bhattacharyya distances above the diagonal of a (K, K) array, else infinity."""
+    K = means.shape[0]
+    log_dets = np.linalg.slogdet(covariances)[1]
+    distances = np.full((K, K), np.inf)
+    for j in range(K - 1):
+        rest = slice(j + 1, K)
+        distances[j, rest] = bhattacharyya(
+            means[j], covariances[j], log_dets[j],
+            means[rest], covariances[rest], log_dets[rest],
+        )  # fmt: skip
+    return distances
+
+
 def merge(counts, means, covariances, *, n_components=None, threshold=None):
     """Merge the closest pair by moments until a bound is met.
 
@@ -361,20 +375,14 @@ def merge(counts, means, covariances, *, n_components=None, threshold=None):
     K = counts.size
     groups = [[j] for j in range(K)]
     alive = np.ones(K, dtype=bool)
-    distances = np.full((K, K), np.inf)
-    for j in range(K - 1):
-        rest = slice(j + 1, K)
-        distances[j, rest] = bhattacharyya(
-            means[j], covariances[j], log_dets[j],
-            means[rest], covariances[rest], log_dets[rest],
-        )  # fmt: skip
+    distances = pair_distances(means, covariances)
     limit = np.inf if threshold is None else threshold
     target = 1 if n_components is None else n_components
     while alive.sum() > target:
         i, j = np.unravel_index(np.argmin(distances), distances.shape)
         if not distances[i, j] < limit:
             break
-        counts[i], means[i], covariances[i] = _merged(
+        counts[i], means[i], covariances[i] = merged(
             counts[[i, j]], means[[i, j]], covariances[[i, j]]
         )
         groups[i] += groups[j]
@@ -419,7 +427,7 @@ def merge_small(counts, means, covariances, *, minimum):
             means[others], covariances[others], log_dets[others],
         )  # fmt: skip
         i = others[np.argmin(distances)]
-        counts[i], means[i], covariances[i] = _merged(
+        counts[i], means[i], covariances[i] = merged(
             counts[[i, j]], means[[i, j]], covariances[[i, j]]
         )
         log_dets[i] = np.linalg.slogdet(covariances[i])[1]
@@ -434,7 +442,7 @@ def merge_small(counts, means, covariances, *, minimum):
     )
 
 
-def _merged(counts, means, covariances):
+def merged(counts, means, covariances):
     """Mass, mean and covariance of two components together."""
     a, b = counts
     between = means[1] - means[0]

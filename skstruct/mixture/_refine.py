@@ -7,6 +7,10 @@ import numpy as np
 from . import _gaussian
 from ._stream import floor_covariance
 
+# Pairs that are tried before merging ends, and steps after each merger.
+_TRIALS = 3
+_MERGE_STEPS = 3
+
 
 def rest_of(stream):
     """Arrays of the mixture at rest."""
@@ -53,45 +57,87 @@ def merge_stream(stream, rules, *, n_components=None, threshold=None):
 
 
 def refine(stream, X, sample_weight, rules, n_iter, step):
-    """Steps of batch EM from the components of the pass.
+    """Steps of batch EM from the components of the pass, then merging by BIC.
 
     Components of fewer than D + 1 points are first merged into their neighbours.
     The initial covariance stays in as one pseudo-observation of every component,
     as in the pass: each step raises ``sum log p(x) - 1/2 sum_j tr(Sigma_0 P_j)``.
+    A pass tends to split clusters; afterwards close pairs are merged, with some steps
+    each, as long as that sum falls by less than the parameters saved are worth in the
+    Bayesian information criterion.
 
     Returns
     -------
     objective : list of float
-        That sum before every step.
+        The sum before each of the first steps.
     """
     D = X.shape[1]
     ages = stream.age[: stream.K].copy()
-    counts, means, covariances, groups = _gaussian.merge_small(
+    *model, groups = _gaussian.merge_small(
         stream.state[2, : stream.K], stream.mean[: stream.K], covariances_of(stream),
         minimum=min(D + 1, sample_weight.sum() / 2),
     )  # fmt: skip
-    ages = np.array([ages[group].max() for group in groups])
-    weights = counts / counts.sum()
+    model.append(np.array([ages[group].max() for group in groups]))
     history = []
     for i in range(n_iter):
-        factors, log_dets = _gaussian.factor_covariances(covariances)
-        masses, shifts, scatters, total = _gaussian.em_statistics(
-            X, sample_weight, weights, means, factors, log_dets
-        )
-        penalty = np.einsum("kij,kij,i->", factors, factors, rules.init)
-        history.append(total - 0.5 * penalty)
-        # A component without a single point has nothing to estimate.
-        keep = masses > min(1.0, 0.5 * masses.max())
-        counts, shifts = masses[keep], shifts[keep] / masses[keep, None]
-        means = means[keep] + shifts
-        ages = ages[keep]
-        covariances = (scatters[keep] + np.diag(rules.init)) / counts[:, None, None]
-        covariances -= shifts[:, :, None] * shifts[:, None, :]
-        covariances = np.array(
-            [floor_covariance(C, rules.spread, rules.reg)[0] for C in covariances]
-        )
-        weights = counts / counts.sum()
-        if step(i, history[-1]):
+        model, objective = _em_step(model, X, sample_weight, rules)
+        history.append(objective)
+        if step(i, objective):
             break
-    replace(stream, counts, means, covariances, ages, rules)
+    model = _merge_by_bic(model, X, sample_weight, rules)
+    replace(stream, *model, rules)
     return history
+
+
+def _em_step(model, X, sample_weight, rules):
+    """One step; returns the new model and the objective of the old one."""
+    counts, means, covariances, ages = model
+    factors, log_dets = _gaussian.factor_covariances(covariances)
+    masses, shifts, scatters, total = _gaussian.em_statistics(
+        X, sample_weight, counts / counts.sum(), means, factors, log_dets
+    )
+    penalty = np.einsum("kij,kij,i->", factors, factors, rules.init)
+    # A component without a single point has nothing to estimate.
+    keep = masses > min(1.0, 0.5 * masses.max())
+    counts, shifts = masses[keep], shifts[keep] / masses[keep, None]
+    covariances = (scatters[keep] + np.diag(rules.init)) / counts[:, None, None]
+    covariances -= shifts[:, :, None] * shifts[:, None, :]
+    covariances = np.array(
+        [floor_covariance(C, rules.spread, rules.reg)[0] for C in covariances]
+    )
+    new = [counts, means[keep] + shifts, covariances, ages[keep]]
+    return new, total - 0.5 * penalty
+
+
+def _merge_by_bic(model, X, sample_weight, rules):
+    D = X.shape[1]
+    worth = 0.5 * (1 + D + D * (D + 1) / 2) * np.log(max(sample_weight.sum(), 2.0))
+    after, objective = _em_step(model, X, sample_weight, rules)
+    refused = []
+    while model[0].size > 1 and len(refused) < _TRIALS:
+        counts, means, covariances, ages = model
+        pair = _closest_pair(means, covariances, refused)
+        if pair is None:
+            break
+        trial = [part.copy() for part in model]
+        merged = _gaussian.merged(counts[pair], means[pair], covariances[pair])
+        for part, value in zip(trial, (*merged, ages[pair].max())):
+            part[pair[0]] = value
+        trial = [np.delete(part, pair[1], axis=0) for part in trial]
+        for _ in range(_MERGE_STEPS):
+            trial, _ = _em_step(trial, X, sample_weight, rules)
+        after_trial, found = _em_step(trial, X, sample_weight, rules)
+        if found > objective - worth:
+            model, after, objective, refused = trial, after_trial, found, []
+        else:
+            refused.append(tuple(pair))
+    return after
+
+
+def _closest_pair(means, covariances, refused):
+    """The pair of the smallest Bhattacharyya distance that was not refused yet."""
+    distances = _gaussian.pair_distances(means, covariances)
+    for i, j in refused:
+        distances[i, j] = np.inf
+    i, j = np.unravel_index(np.argmin(distances), distances.shape)
+    return [int(i), int(j)] if np.isfinite(distances[i, j]) else None
