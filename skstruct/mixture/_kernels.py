@@ -344,8 +344,9 @@ def block_steps(
     Returns
     -------
     m : int
-        Points that were learned; the next one founds a component, or a component
-        has to be pruned first.
+        Points that were learned.
+    novel : bool
+        Whether point m founds a component; else, if m < b, one has to be pruned.
     """
     scale, log_det, count = state[0], state[1], state[2]
     K, b = S.shape[0], S.shape[1]
@@ -367,7 +368,7 @@ def block_steps(
             if d2[j] < threshold:
                 novel = False
         if novel and max_components > K:
-            return i
+            return i, True
         posterior(joint, K, hard, p)
         prune = False
         for j in range(K):
@@ -398,5 +399,5 @@ def block_steps(
                         Sj[l, m] -= left + cq * q[m]
             prune |= age[j] > v_min and count[j] < sp_min
         if v_min >= 0 and prune and K > 1:
-            return i + 1
-    return b
+            return i + 1, False
+    return b, False

@@ -124,9 +124,9 @@ class Stream:
                 row += 1
                 continue
             stop = min(row + size, n)
-            m = self._learn_block(X[row:stop], weights[row:stop], rules)
+            m, novel = self._learn_block(X[row:stop], weights[row:stop], rules)
             row += m
-            if row < stop and not self._prune(rules):
+            if novel:
                 self.state[2, : self.K] *= rules.forgetting
                 self._create(X[row], weights[row], rules)
                 row += 1
@@ -148,7 +148,7 @@ class Stream:
             np.matmul(G[j], E[j].T, out=S[j])
         steps = np.zeros((2, K, b))
         F = np.zeros((K, b, b))
-        m = _kernels.block_steps(
+        m, novel = _kernels.block_steps(
             S, weights, self.state, self.age, self.n_updates, self.counters, D,
             steps[0], steps[1], F, rules.threshold, rules.max_components, rules.igmn,
             rules.hard, rules.v_min, rules.sp_min, rules.forgetting, rules.p_min,
@@ -181,7 +181,7 @@ class Stream:
                 or self.n_updates[j] >= rules.refresh_every
             ):
                 self.refresh(j, rules)
-        return m
+        return m, novel
 
     def _prune(self, rules):
         if rules.v_min < 0:
