@@ -83,11 +83,12 @@ class MixtureMethods(DensityMixin):
         if not holes.any():
             return _gaussian.log_joint(X, **rest, n_jobs=self.n_jobs)
         joint = np.empty((X.shape[0], rest["weights"].size))
-        for missing, rows in _gaussian.patterns(holes):
-            if not missing.any():
-                joint[rows] = _gaussian.log_joint(X[rows], **rest)
-            else:
-                joint[rows] = self._condition(X[rows], missing).log_joint_
+        with _gaussian.small_blas(X.shape[1]):
+            for missing, rows in _gaussian.patterns(holes):
+                if not missing.any():
+                    joint[rows] = _gaussian.log_joint(X[rows], **rest)
+                else:
+                    joint[rows] = self._condition(X[rows], missing).log_joint_
         return joint
 
     def _condition(self, X, missing):
@@ -313,13 +314,14 @@ class MixtureMethods(DensityMixin):
         filled = X.copy()
         K, D = self._rest()["means"].shape
         at_once = max(_FILLED // (K * D), 1)
-        for missing, rows in _gaussian.patterns(np.isnan(X)):
-            if not missing.any():
-                continue
-            for i in range(0, rows.size, at_once):
-                part = rows[i : i + at_once]
-                means = self._condition(X[part], missing).mean()
-                filled[np.ix_(part, missing)] = means
+        with _gaussian.small_blas(D):
+            for missing, rows in _gaussian.patterns(np.isnan(X)):
+                if not missing.any():
+                    continue
+                for i in range(0, rows.size, at_once):
+                    part = rows[i : i + at_once]
+                    means = self._condition(X[part], missing).mean()
+                    filled[np.ix_(part, missing)] = means
         return filled
 
     def _n_parameters(self):

@@ -6,18 +6,28 @@ distances are sums of squares and never negative.
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+from contextlib import nullcontext
+
 import numpy as np
 from scipy import linalg
 from scipy.special import logsumexp
 from sklearn.utils import check_random_state
+from threadpoolctl import threadpool_limits
 
 from .._parallel import run_tasks
 from .._scores import gaussian_log_density
 
+# Below this number of features threads of BLAS cost more than they give.
+_THREADS_FROM = 200
 # Deviations of this many entries stay in the second-level cache.
 _CHUNK = 65_536
 # Rows of one parallel task, as entries.
 _TASK = 2**22
+
+
+def small_blas(n_features):
+    """Context of one BLAS thread for many products of small matrices."""
+    return threadpool_limits(1) if n_features < _THREADS_FROM else nullcontext()
 
 
 def squared_distances(X, means, factors, n_jobs=None):

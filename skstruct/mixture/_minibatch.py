@@ -193,7 +193,10 @@ class MiniBatchGaussianMixture(
         self._begin(X, rng)
         history = []
         self.converged_ = False
-        with fit_callbacks(self, X=X, max_iter=self.max_iter) as step:
+        with (
+            _gaussian.small_blas(X.shape[1]),
+            fit_callbacks(self, X=X, max_iter=self.max_iter) as step,
+        ):
             for i in range(self.max_iter):
                 order = rng.permutation(n) if self.shuffle else np.arange(n)
                 total = 0.0

@@ -79,12 +79,13 @@ def refine(stream, X, sample_weight, rules, n_iter, step):
     )  # fmt: skip
     model.append(np.array([ages[group].max() for group in groups]))
     history = []
-    for i in range(n_iter):
-        model, objective = _em_step(model, X, sample_weight, rules)
-        history.append(objective)
-        if step(i, objective):
-            break
-    model = _merge_by_bic(model, X, sample_weight, rules)
+    with _gaussian.small_blas(D):
+        for i in range(n_iter):
+            model, objective = _em_step(model, X, sample_weight, rules)
+            history.append(objective)
+            if step(i, objective):
+                break
+        model = _merge_by_bic(model, X, sample_weight, rules)
     replace(stream, *model, rules)
     return history
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 from scipy.linalg.blas import dsymm, dsyrk
+from scipy.stats import chi2
 
 from . import _kernels
-from ._gaussian import fill_missing
+from ._gaussian import fill_missing, small_blas
 
 # From this number of features on, matrix products beat the fused loop.
 BLOCK_FROM = 300
@@ -70,10 +71,12 @@ class Stream:
         incomplete = np.flatnonzero(np.isnan(X).any(axis=1))
         learn = self._learn_blocks if block else self._learn_points
         start = 0
-        for row in incomplete:
-            learn(X[start:row], weights[start:row], rules)
-            self._learn_incomplete(X[row], weights[row], rules)
-            start = row + 1
+        if incomplete.size:
+            with small_blas(X.shape[1]):
+                for row in incomplete:
+                    learn(X[start:row], weights[start:row], rules)
+                    self._learn_incomplete(X[row], weights[row], rules)
+                    start = row + 1
         learn(X[start:], weights[start:], rules)
         return self
 
@@ -218,8 +221,6 @@ class Stream:
         own conditional mean and adds its conditional covariance, so that filling
         does not shrink the spread.
         """
-        from scipy.stats import chi2
-
         missing = np.isnan(x)
         n_known = int(np.sum(~missing))
         if weight == 0 or n_known == 0:
