@@ -75,8 +75,8 @@ for f in (1.0, 0.99):
         angle = np.linspace(0, 2 * np.pi, 60)
         circle = 2 * np.linalg.cholesky(C) @ [np.cos(angle), np.sin(angle)]
         axes[2].plot(*(mean[:, None] + circle), color=colors[f], lw=2)
-axes[2].set(title="Components at the end (2 sd)", aspect="equal")
-axes[2].legend(loc="best")
+axes[2].set(title="Components at the end (2 sd)")
+axes[2].legend(loc="center left")
 plt.show()
 
 # %%

@@ -111,34 +111,54 @@ def _em_step(model, X, sample_weight, rules):
 
 
 def _merge_by_bic(model, X, sample_weight, rules):
+    """Merge close pairs, a third of the components at a time while that is harmless."""
     D = X.shape[1]
     worth = 0.5 * (1 + D + D * (D + 1) / 2) * np.log(max(sample_weight.sum(), 2.0))
     after, objective = _em_step(model, X, sample_weight, rules)
     refused = []
+    at_once = model[0].size // 3
     while model[0].size > 1 and len(refused) < _TRIALS:
-        counts, means, covariances, ages = model
-        pair = _closest_pair(means, covariances, refused)
-        if pair is None:
+        pairs = _closest_pairs(*model[1:3], refused, max(at_once, 1))
+        if not pairs:
             break
-        trial = [part.copy() for part in model]
-        merged = _gaussian.merged(counts[pair], means[pair], covariances[pair])
-        for part, value in zip(trial, (*merged, ages[pair].max())):
-            part[pair[0]] = value
-        trial = [np.delete(part, pair[1], axis=0) for part in trial]
+        trial = _merge_pairs(model, pairs)
         for _ in range(_MERGE_STEPS):
             trial, _ = _em_step(trial, X, sample_weight, rules)
         after_trial, found = _em_step(trial, X, sample_weight, rules)
+        # Several pairs at once must together cost less than one of them saves.
         if found > objective - worth:
             model, after, objective, refused = trial, after_trial, found, []
+            at_once = min(at_once, model[0].size // 3)
+        elif len(pairs) > 1:
+            at_once = len(pairs) // 2
         else:
-            refused.append(tuple(pair))
+            refused += pairs
     return after
 
 
-def _closest_pair(means, covariances, refused):
-    """The pair of the smallest Bhattacharyya distance that was not refused yet."""
+def _merge_pairs(model, pairs):
+    counts, means, covariances, ages = model
+    merged = [part.copy() for part in model]
+    for i, j in pairs:
+        both = [i, j]
+        new = _gaussian.merged(counts[both], means[both], covariances[both])
+        for part, value in zip(merged, (*new, ages[both].max())):
+            part[i] = value
+    drop = [j for _, j in pairs]
+    return [np.delete(part, drop, axis=0) for part in merged]
+
+
+def _closest_pairs(means, covariances, refused, n_pairs):
+    """Disjoint pairs of the smallest Bhattacharyya distances, not refused before."""
     distances = _gaussian.pair_distances(means, covariances)
     for i, j in refused:
         distances[i, j] = np.inf
-    i, j = np.unravel_index(np.argmin(distances), distances.shape)
-    return [int(i), int(j)] if np.isfinite(distances[i, j]) else None
+    pairs = []
+    while len(pairs) < n_pairs:
+        i, j = (int(k) for k in np.unravel_index(np.argmin(distances), distances.shape))
+        if not np.isfinite(distances[i, j]):
+            break
+        pairs.append((i, j))
+        for k in (i, j):
+            distances[k] = distances[:, k] = np.inf
+    return pairs
