@@ -251,9 +251,12 @@ X, y, X_test = data["X"], data["y"], data["X_test"]
 start = time.perf_counter()
 gmm = GMM(n_components=12, random_state=0).from_samples(np.column_stack([X, y]))
 out["fit_seconds"] = time.perf_counter() - start
-start = time.perf_counter()
-out["predicted"] = gmm.predict(np.arange(X.shape[1]), X_test)[:, 0]
-out["seconds"] = time.perf_counter() - start
+best = np.inf
+for _ in range(4):
+    start = time.perf_counter()
+    out["predicted"] = gmm.predict(np.arange(X.shape[1]), X_test)[:, 0]
+    best = min(best, time.perf_counter() - start)
+out["seconds"] = best
 """
 
 
@@ -263,14 +266,24 @@ def _regression_case(quick):
     X = rng.uniform(-2, 2, size=(2 * n, 3))
     y = np.sin(2 * X[:, 0]) + X[:, 1] ** 2 / 2 - X[:, 2]
     y += 0.1 * rng.standard_normal(2 * n)
-    model = IncrementalGaussianMixtureRegressor(delta=0.3, beta=0.01, max_components=60)
-    start = time.perf_counter()
-    model.fit(X[:n], y[:n])
-    fit_seconds = time.perf_counter() - start
-    measured = measure({OURS: lambda: model.predict(X[n:])})
-    measured[OURS]["note"] = (
-        f"fit {fit_seconds:.3g} s, {model.n_components_} components"
+    models = {
+        OURS: IncrementalGaussianMixtureRegressor(
+            delta=0.2, beta=0.01, max_components=60, refine=20
+        ),
+        "skstruct one pass": IncrementalGaussianMixtureRegressor(
+            delta=0.3, beta=0.01, max_components=60
+        ),
+    }
+    fits = measure(
+        {name: lambda m=model: m.fit(X[:n], y[:n]) for name, model in models.items()}
     )
+    measured = measure(
+        {name: lambda m=model: m.predict(X[n:]) for name, model in models.items()}
+    )
+    for name, model in models.items():
+        measured[name]["note"] = (
+            f"fit {fits[name]['seconds']:.3g} s, {model.n_components_} components"
+        )
     python = environment("gmr", ["gmr", "numpy", "scipy"])
     payload = {"X": X[:n], "y": y[:n], "X_test": X[n:]}
     peer = run_in_environment(python, _GMR, payload)
@@ -279,7 +292,7 @@ def _regression_case(quick):
         "note": f"fit {peer['fit_seconds']:.3g} s, 12 components",
     }
     quality = {
-        OURS: {"r2": r2_score(y[n:], measured[OURS]["result"])},
+        **{name: {"r2": r2_score(y[n:], measured[name]["result"])} for name in models},
         "gmr": {"r2": r2_score(y[n:], peer["predicted"])},
     }
     return case(

@@ -73,34 +73,28 @@ def fill_missing(X, missing, means, factors, log_dets):
 
     Returns
     -------
-    filled : ndarray of shape (n, K, D)
+    E : ndarray of shape (K, n, D)
+        Deviations of the filled rows from the means.
     D2 : ndarray of shape (n, K)
         Marginal squared distances.
     marginal_log_dets : ndarray of shape (K,)
     covariances : ndarray of shape (K, b, b)
         Conditional covariances of the unknown part.
     """
-    n, D = X.shape
-    K = means.shape[0]
-    b = int(missing.sum())
-    filled = np.empty((n, K, D))
-    D2 = np.empty((n, K))
-    marginal_log_dets = np.empty(K)
-    covariances = np.empty((K, b, b))
-    for j in range(K):
-        E = np.where(missing, 0.0, X - means[j])
-        F = factors[j]
-        P_bb = F[missing] @ F[missing].T
-        L = linalg.cholesky(P_bb, lower=True, check_finite=False)
-        P_ba_e = (E @ F) @ F[missing].T
-        E[:, missing] = -linalg.cho_solve((L, True), P_ba_e.T, check_finite=False).T
-        Z = E @ F
-        D2[:, j] = np.einsum("ij,ij->i", Z, Z)
-        # det C_aa = det C det P_bb
-        marginal_log_dets[j] = log_dets[j] + 2.0 * np.sum(np.log(np.diagonal(L)))
-        covariances[j] = linalg.cho_solve((L, True), np.eye(b), check_finite=False)
-        filled[:, j] = means[j] + E
-    return filled, D2, marginal_log_dets, covariances
+    E = X - means[:, None]
+    E[:, :, missing] = 0.0
+    F_b = factors[:, missing]
+    P_bb = F_b @ np.swapaxes(F_b, 1, 2)
+    Z = E @ factors
+    unknown = np.linalg.solve(P_bb, -F_b @ np.swapaxes(Z, 1, 2))
+    unknown = np.swapaxes(unknown, 1, 2)
+    E[:, :, missing] = unknown
+    Z += unknown @ F_b
+    D2 = np.einsum("knd,knd->nk", Z, Z)
+    # det C_aa = det C det P_bb
+    diagonal = np.diagonal(np.linalg.cholesky(P_bb), axis1=1, axis2=2)
+    marginal_log_dets = log_dets + 2.0 * np.sum(np.log(diagonal), axis=1)
+    return E, D2, marginal_log_dets, np.linalg.inv(P_bb)
 
 
 def fill_missing_by_covariance(X, missing, means, covariances):
@@ -109,14 +103,13 @@ def fill_missing_by_covariance(X, missing, means, covariances):
     K = means.shape[0]
     known = ~missing
     a, b = int(known.sum()), int(missing.sum())
-    filled = np.empty((n, K, D))
+    deviations = np.zeros((K, n, D))
     D2 = np.empty((n, K))
     marginal_log_dets = np.zeros(K)
     found = np.empty((K, b, b))
     for j in range(K):
         C = covariances[j]
         C_bb = C[np.ix_(missing, missing)]
-        filled[:, j] = means[j]
         if a == 0:
             D2[:, j] = 0.0
             found[j] = C_bb
@@ -129,9 +122,9 @@ def fill_missing_by_covariance(X, missing, means, covariances):
         D2[:, j] = np.einsum("ij,ij->j", Z, Z)
         marginal_log_dets[j] = 2.0 * np.sum(np.log(np.diagonal(L)))
         found[j] = C_bb - H.T @ H
-        filled[:, j, missing] += Z.T @ H
-        filled[:, j, known] = X[:, known]
-    return filled, D2, marginal_log_dets, found
+        deviations[j][:, missing] = Z.T @ H
+        deviations[j][:, known] = E
+    return deviations, D2, marginal_log_dets, found
 
 
 class ConditionalMixture:
@@ -217,17 +210,23 @@ def condition(X, missing, weights, means, factors, log_dets, covariances):
     """
     n_known = int(np.sum(~missing))
     if 2 * n_known >= missing.size:
-        filled, D2, log_dets, found = fill_missing(X, missing, means, factors, log_dets)
+        E, D2, log_dets, found = fill_missing(X, missing, means, factors, log_dets)
     else:
-        filled, D2, log_dets, found = fill_missing_by_covariance(
+        E, D2, log_dets, found = fill_missing_by_covariance(
             X, missing, means, covariances()
         )
     joint = gaussian_log_density(D2, log_dets, n_known) + _log(weights)
-    return ConditionalMixture(joint, filled[:, :, missing], found)
+    unknown = means[:, None, missing] + E[:, :, missing]
+    return ConditionalMixture(joint, np.swapaxes(unknown, 0, 1), found)
 
 
 def patterns(holes):
     """Group rows by their pattern of holes: pairs (pattern, rows)."""
+    if holes.shape[0] == 0:
+        return
+    if (holes == holes[0]).all():
+        yield holes[0], np.arange(holes.shape[0])
+        return
     packed = np.packbits(holes, axis=1)
     _, first, inverse = np.unique(
         packed, axis=0, return_index=True, return_inverse=True
@@ -276,14 +275,14 @@ def em_statistics(X, sample_weight, weights, means, factors, log_dets):
                 for j in range(K):
                     found.add(j, R[:, j], part - means[j])
                 continue
-            filled, D2, part_dets, hidden = fill_missing(
+            E, D2, part_dets, hidden = fill_missing(
                 part, missing, means, factors, log_dets
             )
             n_known = D - int(missing.sum())
             joint = gaussian_log_density(D2, part_dets, n_known) + _log(weights)
             R = found.posterior(joint, part_weight)
             for j in range(K):
-                found.add(j, R[:, j], filled[:, j] - means[j])
+                found.add(j, R[:, j], E[j])
                 found.scatters[j][np.ix_(missing, missing)] += R[:, j].sum() * hidden[j]
     return found.masses, found.shifts, found.scatters, found.log_density
 

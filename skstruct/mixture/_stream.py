@@ -230,16 +230,16 @@ class Stream:
             self._create(np.where(missing, self.fill, x), weight, rules)
             return
         factors, log_dets = self.precision_factors()
-        filled, d2, marginal_log_dets, _ = fill_missing(
+        E, d2, marginal_log_dets, hidden_covariances = fill_missing(
             x[None], missing, self.mean[:K], factors, log_dets
         )
-        filled, d2 = filled[0], d2[0]
+        E, d2 = E[:, 0], d2[0]
         joint = np.log(self.state[2, :K]) - 0.5 * (d2 + marginal_log_dets)
         p = np.empty(K)
         _kernels.posterior(joint, K, rules.hard, p)
         if np.all(d2 >= chi2.isf(rules.beta, n_known)) and K < rules.max_components:
             self.state[2, :K] *= rules.forgetting
-            self._create(p @ filled, weight, rules)
+            self._create(p @ (self.mean[:K] + E), weight, rules)
             return
         precisions = factors @ np.swapaxes(factors, 1, 2)
         self.age[:K] += 1
@@ -250,10 +250,9 @@ class Stream:
             k, gave_way = _kernels.step_size(w, d2[j], rules.igmn)
             self.counters[2] += gave_way
             C = linalg.inv(precisions[j], check_finite=False)
-            e = filled[j] - self.mean[j]
+            e = E[j]
             C = (1 - w) * (C + k * np.outer(e, e))
-            hidden = np.ix_(missing, missing)
-            C[hidden] += w * linalg.inv(precisions[j][hidden], check_finite=False)
+            C[np.ix_(missing, missing)] += w * hidden_covariances[j]
             self.mean[j] += w * e
             self.n_updates[j] += 1
             self.set_covariance(j, C, rules)
