@@ -197,8 +197,12 @@ class OnlineMixture(RestArrays, CallbackSupportMixin, StructEstimator):
             step(0, float(stream.K))
             self.refine_objective_ = np.array([])
             if self.refine:
+
+                def report(i, objective):
+                    return step(i + 1, objective)
+
                 self.refine_objective_ = np.array(
-                    refine(stream, Z, weights, rules, self.refine, step)
+                    refine(stream, Z, weights, rules, self.refine, report)
                 )
         self._keep(stream)
 

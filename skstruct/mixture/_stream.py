@@ -66,6 +66,11 @@ class Stream:
 
     def learn(self, X, weights, rules, *, block=None):
         """One pass over the rows of X (float64, C order), NaN allowed."""
+        if self.cholesky != rules.cholesky:
+            raise ValueError(
+                "solver must not change between calls of partial_fit: the state was "
+                f"made with solver={'cholesky' if self.cholesky else 'precision'!r}."
+            )
         if block is None:
             block = not rules.cholesky and X.shape[1] >= BLOCK_FROM
         incomplete = np.flatnonzero(np.isnan(X).any(axis=1))

@@ -1,6 +1,12 @@
 """IncrementalGaussianMixture: streams, inference, bad input."""
 
+import ast
+import os
+import subprocess
+import sys
+import textwrap
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +17,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.preprocessing import StandardScaler
 
+import skstruct
 from skstruct.datasets import make_gaussian_stream
 from skstruct.mixture import IncrementalGaussianMixture
 from tests._data import shared_data
@@ -370,6 +377,10 @@ def test_bad_input_is_named():
         (lambda: new(delta=0).fit(X), "'delta' parameter"),
         (lambda: new(beta=2).fit(X), "'beta' parameter"),
         (lambda: new(update="igmn", solver="cholesky").fit(X), "needs solver="),
+        (
+            lambda: new().fit(X).set_params(solver="cholesky").partial_fit(X),
+            "solver must not change",
+        ),
         (lambda: new().fit(X).conditional([0, 1, 2], X), "none is unknown"),
         (lambda: new().fit(X).conditional([5], X[:, :1]), "n_features_in_=3"),
         (lambda: new().fit(X).conditional([0], X[:, :2]), "2 columns"),
@@ -382,3 +393,77 @@ def test_bad_input_is_named():
             call()
     with pytest.raises(TypeError, match="must be integers"):
         new().fit(X).conditional([0.5], X[:, :1])
+
+
+def test_kernels_as_plain_python_equal_the_compiled_ones():
+    """The same numbers without compilation, where indices out of range would raise."""
+    code = """
+        import numpy as np
+        from skstruct.datasets import make_gaussian_stream
+        from skstruct.mixture import IncrementalGaussianMixture
+        from skstruct.mixture import _stream
+        X = make_gaussian_stream(120, 3, random_state=0).X
+        out = []
+        for options in ({}, {"solver": "cholesky"}, {"update": "igmn"},
+                        {"assignment": "hard", "forgetting": 0.98, "v_min": 9},
+                        {"reg_covar": 0.5}, {"refresh_every": 7}):
+            model = IncrementalGaussianMixture(beta=0.01, **options).fit(X)
+            out += [model.score(X), model.log_dets_.sum(), model.n_created_]
+        _stream.BLOCK_FROM = 1
+        model = IncrementalGaussianMixture(beta=0.01, v_min=9).fit(X)
+        out += [model.score(X), model.n_pruned_]
+        print(repr([float(v) for v in out]))
+    """
+    root = Path(skstruct.__file__).parents[1]
+    found = []
+    for plain in ("1", "0"):
+        env = {**os.environ, "PYTHONPATH": str(root), "NUMBA_DISABLE_JIT": plain}
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(ast.literal_eval(done.stdout))
+    assert_allclose(*found, rtol=1e-9)
+
+
+def test_callbacks_see_the_pass_and_the_steps_and_can_stop():
+    pytest.importorskip("sklearn.callback")
+
+    class StopAtThree:
+        max_estimator_depth = 0
+
+        def __init__(self):
+            self.seen = 0
+
+        def setup(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context):
+            if context.task_name == "iteration":
+                self.seen += 1
+                return self.seen == 3
+            return False
+
+        def teardown(self, estimator, context):
+            pass
+
+    X = make_gaussian_stream(200, 2, random_state=0).X
+    stop = StopAtThree()
+    model = IncrementalGaussianMixture(refine=9).set_callbacks(stop).fit(X)
+    assert stop.seen == 3
+    # The first report is the pass itself.
+    assert model.refine_objective_.shape == (2,)
+
+
+def test_verbose_goes_to_the_log(caplog):
+    X = make_gaussian_stream(200, 2, random_state=0).X
+    with caplog.at_level("INFO", logger="skstruct.mixture"):
+        IncrementalGaussianMixture(refine=2, verbose=1).fit(X)
+    assert [r.name for r in caplog.records] == ["skstruct.mixture"] * 3
