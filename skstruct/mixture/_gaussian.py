@@ -16,9 +16,12 @@ from threadpoolctl import threadpool_limits
 
 from .._parallel import run_tasks
 from .._scores import gaussian_log_density
+from . import _kernels
 
 # Below this number of features threads of BLAS cost more than they give.
 _THREADS_FROM = 200
+# Up to this number of features a loop beats one matrix product per component.
+_LOOP_UP_TO = 16
 # Deviations of this many entries stay in the second-level cache.
 _CHUNK = 65_536
 # Rows of one parallel task, as entries.
@@ -43,6 +46,14 @@ def squared_distances(X, means, factors, n_jobs=None):
 def _distances(X, means, factors):
     n, D = X.shape
     D2 = np.empty((n, means.shape[0]))
+    if D <= _LOOP_UP_TO:
+        _kernels.row_distances(
+            np.ascontiguousarray(X),
+            np.ascontiguousarray(means),
+            np.ascontiguousarray(factors),
+            D2,
+        )
+        return D2
     rows = max(_CHUNK // D, 32)
     for i in range(0, n, rows):
         part = X[i : i + rows]

@@ -401,3 +401,40 @@ def block_steps(
         if v_min >= 0 and prune and K > 1:
             return i + 1, False
     return b, False
+
+
+# Rows that are taken together; they fill vector registers whatever D is.
+_LANES = 16
+
+
+@jit(**_SUMS)
+def row_distances(X, means, factors, out):
+    """``out[r, j] = ||F_j' (x_r - m_j)||^2`` for few features.
+
+    Sixteen rows go through a triangle at once, so that small matrices cost neither a
+    call of BLAS nor temporary arrays.
+    """
+    n, D = X.shape
+    E = np.zeros((D, _LANES))
+    z = np.empty(_LANES)
+    total = np.empty(_LANES)
+    for start in range(0, n, _LANES):
+        rows = min(_LANES, n - start)
+        for j in range(means.shape[0]):
+            for i in range(D):
+                for r in range(rows):
+                    E[i, r] = X[start + r, i] - means[j, i]
+            for r in range(_LANES):
+                total[r] = 0.0
+            for m in range(D):
+                for r in range(_LANES):
+                    z[r] = 0.0
+                for i in range(D):
+                    f = factors[j, i, m]
+                    if f != 0.0:
+                        for r in range(_LANES):
+                            z[r] += E[i, r] * f
+                for r in range(_LANES):
+                    total[r] += z[r] * z[r]
+            for r in range(rows):
+                out[start + r, j] = total[r]

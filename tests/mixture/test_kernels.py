@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.stats import chi2
 
+from skstruct.mixture._gaussian import squared_distances
+from skstruct.mixture._kernels import row_distances
 from skstruct.mixture._stream import Rules, Stream, empty
 from tests.reference import mixture as ref
 
@@ -113,6 +115,27 @@ def test_every_form_equals_explicit_covariances(
     compare(stream, want, tol=1e-9 * max(1.0, condition / 1e4))
     assert stream.counters[1] == want["n_pruned"]
     assert stream.counters[2] == want["n_fallbacks"]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    D=st.integers(1, 20),
+    n=st.integers(1, 40),
+    K=st.integers(1, 4),
+)
+def test_row_distances_equal_explicit_ones(seed, D, n, K):
+    rng = np.random.default_rng(seed)
+    X, means = rng.standard_normal((n, D)), rng.standard_normal((K, D))
+    for part in (np.tril, np.triu):
+        factors = part(rng.standard_normal((K, D, D)))
+        P = factors @ np.swapaxes(factors, 1, 2)
+        e = X[:, None] - means
+        want = np.einsum("nki,kij,nkj->nk", e, P, e)
+        found = np.empty((n, K))
+        row_distances(X, means, factors, found)
+        assert_allclose(found, want, rtol=1e-9, atol=1e-9)
+        assert_allclose(squared_distances(X, means, factors), want, 1e-9, 1e-9)
 
 
 def test_published_steps_are_the_single_form():
