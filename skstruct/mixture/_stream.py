@@ -280,7 +280,11 @@ class Stream:
                 [_inverse_upper(R) / a for R, a in zip(self.factor[: self.K], roots)]
             )
         else:
-            factors = np.linalg.cholesky(self.precisions())
+            precisions = self.precisions()
+            try:
+                factors = np.linalg.cholesky(precisions)
+            except np.linalg.LinAlgError:
+                factors = np.array([_factor(P)[0] for P in precisions])
         diagonal = np.diagonal(factors, axis1=1, axis2=2)
         return factors, -2.0 * np.sum(np.log(diagonal), axis=1)
 
@@ -313,13 +317,9 @@ class Stream:
         P += np.tril(P, -1).T
         P, floored = _floor_precision(P, rules.spread, rules.reg)
         self.n_floored += floored
-        try:
-            L = linalg.cholesky(P, lower=True, check_finite=False)
-        except linalg.LinAlgError:
-            values, vectors = linalg.eigh(P, check_finite=False)
-            values = np.maximum(values, 1e-12 * values[-1])
-            P = (vectors * values) @ vectors.T
-            L = linalg.qr((vectors * np.sqrt(values)).T, mode="r")[0].T
+        L, repaired = _factor(P)
+        if repaired:
+            P = L @ L.T
             warnings.warn(
                 f"The precision of component {j} lost positive definiteness to "
                 "rounding and was repaired; scale the features or use "
@@ -327,7 +327,7 @@ class Stream:
                 stacklevel=2,
             )
         self.factor[j] = P
-        self.state[:2, j] = 1.0, -2.0 * np.sum(np.log(np.abs(np.diagonal(L))))
+        self.state[:2, j] = 1.0, -2.0 * np.sum(np.log(np.diagonal(L)))
 
 
 def empty(n_features, *, cholesky, fill=None):
@@ -391,6 +391,17 @@ def _floor_precision(P, spread, reg):
     smallest = 1e-14 / reg
     values = np.clip(values, smallest, 1.0 / reg)
     return ((vectors * values) @ vectors.T) / outer, True
+
+
+def _factor(P):
+    """Lower Cholesky factor, of the nearest definite matrix if need be."""
+    try:
+        return linalg.cholesky(P, lower=True, check_finite=False), False
+    except linalg.LinAlgError:
+        values, vectors = linalg.eigh(P, check_finite=False)
+        values = np.maximum(values, 1e-12 * values[-1])
+        R = linalg.qr((vectors * np.sqrt(values)).T, mode="r", check_finite=False)[0]
+        return (R * np.sign(np.diagonal(R))[:, None]).T, True
 
 
 def _inverse_upper(R):

@@ -337,6 +337,28 @@ def test_constant_features_and_repeated_points_are_finite():
             assert np.all(model.init_variance_ > 0)
 
 
+@pytest.mark.parametrize("scale", [1e-155, 1e-150, 1e90, 1e98])
+def test_hostile_scales_stay_finite(scale):
+    X = scale * make_gaussian_stream(150, 4, n_components=2, random_state=0).X
+    holes = np.where(np.eye(150, 4) > 0, np.nan, X)
+    for options in (
+        {},
+        {"solver": "cholesky"},
+        {"refine": 2},
+        {"update": "igmn"},
+        {"reg_covar": 0.0},
+    ):
+        model = IncrementalGaussianMixture(**options).fit(X)
+        for found in (
+            model.score_samples(X),
+            model.predict_missing(holes),
+            model.covariances_,
+        ):
+            assert np.isfinite(found).all()
+    far = model.predict_proba(np.full((1, 4), 1e99))
+    assert_allclose(far.sum(), 1)
+
+
 def test_unit_weights_and_zero_weights():
     X = make_gaussian_stream(300, 3, random_state=0).X
     options = {"init_variance": 1.0}

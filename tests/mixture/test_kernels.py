@@ -246,3 +246,15 @@ def test_scale_is_folded_before_it_overflows():
     mean = weights @ X / weights.sum()
     want = (X - mean).T * weights @ (X - mean) / weights.sum()
     assert_allclose(C[0], want, rtol=1e-6)
+
+
+def test_a_precision_lost_to_rounding_is_repaired():
+    rng = np.random.default_rng(0)
+    stream = run(rng.standard_normal((50, 3)), np.ones(50), make_rules(np.ones(3)))
+    stream.factor[0] = np.diag([1.0, 1.0, -1e-9])
+    factors, log_dets = stream.precision_factors()
+    assert np.all(np.diagonal(factors[0]) > 0)
+    assert np.isfinite(log_dets).all()
+    with pytest.warns(UserWarning, match="component 0 lost positive definiteness"):
+        stream.refresh(0, make_rules(np.ones(3)))
+    assert np.linalg.eigvalsh(stream.precisions()[0])[0] > 0
