@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 import numpy as np
 from joblib import effective_n_jobs
-from scipy.special import logsumexp
+from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils._param_validation import StrOptions
@@ -394,8 +394,7 @@ class IncrementalGaussianMixtureClassifier(ClassifierMixin, OnlineMixture):
 
     def _proba(self, X):
         if self.target == "class_conditional":
-            joint = self._class_joint(X)
-            return np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
+            return softmax(self._class_joint(X), axis=1)
         found = np.empty((X.shape[0], self.classes_.size))
         for rows, conditional in self._onehot_conditionals(X):
             found[rows] = conditional.mean()[:, -self.classes_.size :]
@@ -457,8 +456,7 @@ class IncrementalGaussianMixtureClassifier(ClassifierMixin, OnlineMixture):
         """
         X = self._read(X)
         if self.target == "class_conditional":
-            joint = self._class_joint(X)
-            return joint - logsumexp(joint, axis=1, keepdims=True)
+            return log_softmax(self._class_joint(X), axis=1)
         with np.errstate(divide="ignore"):
             return np.log(self._proba(X))
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
@@ -160,8 +160,7 @@ class MixtureMethods(DensityMixin):
         proba : ndarray of shape (n_samples, n_components_)
         """
         X = self._read(X)
-        joint = self._log_joint(X)
-        return np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
+        return softmax(self._log_joint(X), axis=1)
 
     def mahalanobis(self, X):
         """Squared Mahalanobis distance to every component.

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 import numpy as np
 from scipy import linalg
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
@@ -22,6 +22,7 @@ from . import _kernels
 _THREADS_FROM = 200
 # Up to this number of features a loop beats one matrix product per component.
 _LOOP_UP_TO = 16
+_LARGEST_DISTANCE = 1e300
 # Deviations of this many entries stay in the second-level cache.
 _CHUNK = 65_536
 # Rows of one parallel task, as entries.
@@ -66,6 +67,8 @@ def _distances(X, means, factors):
 def log_joint(X, weights, means, factors, log_dets, n_jobs=None):
     """``log pi_j + log N(x | j)`` of shape (n, K)."""
     D2 = squared_distances(X, means, factors, n_jobs)
+    # Squares of very far rows overflow; their posterior is then that of the weights.
+    D2 = np.minimum(D2, _LARGEST_DISTANCE)
     return gaussian_log_density(D2, log_dets, X.shape[1]) + _log(weights)
 
 
@@ -157,7 +160,7 @@ class ConditionalMixture:
     def __init__(self, log_joint, means, covariances):
         self.log_joint_ = log_joint
         self.log_density_ = logsumexp(log_joint, axis=1)
-        self.weights_ = np.exp(log_joint - self.log_density_[:, None])
+        self.weights_ = softmax(log_joint, axis=1)
         self.means_ = means
         self.covariances_ = covariances
 
