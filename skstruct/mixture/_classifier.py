@@ -102,17 +102,17 @@ class IncrementalGaussianMixtureClassifier(ClassifierMixin, OnlineMixture):
         Number of components, of all classes together.
     class_n_components_ : ndarray of shape (n_classes,)
         Number of components of each class; only with "class_conditional".
-    component_classes_ : ndarray of shape (n_components_,)
+    component_classes_ : ndarray of shape (n_components,)
         Index of the class of each component; only with "class_conditional".
-    weights_ : ndarray of shape (n_components_,)
+    weights_ : ndarray of shape (n_components,)
         Shares of the accumulated posterior.
-    means_ : ndarray of shape (n_components_, D)
+    means_ : ndarray of shape (n_components, D)
         Means.
-    precisions_, covariances_ : ndarrays of shape (n_components_, D, D)
+    precisions_, covariances_ : ndarrays of shape (n_components, D, D)
         Inverse covariances and covariances.
-    log_dets_ : ndarray of shape (n_components_,)
+    log_dets_ : ndarray of shape (n_components,)
         Log-determinants of the covariances.
-    counts_, ages_ : ndarrays of shape (n_components_,)
+    counts_, ages_ : ndarrays of shape (n_components,)
         Accumulated posterior, and points seen since creation.
     n_samples_seen_ : int
         Rows learned since ``fit`` or the first ``partial_fit``.
@@ -126,7 +126,7 @@ class IncrementalGaussianMixtureClassifier(ClassifierMixin, OnlineMixture):
         the exact one, covariances lifted to the floor.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, when all are strings.
 
     See Also
@@ -460,6 +460,24 @@ class IncrementalGaussianMixtureClassifier(ClassifierMixin, OnlineMixture):
         with np.errstate(divide="ignore"):
             return np.log(self._proba(X))
 
+    def score(self, X, y, sample_weight=None):
+        """Share of rows whose class is predicted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to classify.
+        y : array-like of shape (n_samples,)
+            Their classes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        accuracy : float
+        """
+        return super().score(X, y, sample_weight)
+
     def score_samples(self, X):
         """Log-density of the features, all classes together; low for unknown rows.
 
@@ -505,22 +523,22 @@ class IncrementalGaussianMixtureClassifier(ClassifierMixin, OnlineMixture):
 
     @property
     def means_(self):
-        """Means, of shape (n_components_, D)."""
+        """Means, of shape (n_components, D)."""
         return self._joined("mean")
 
     @property
     def counts_(self):
-        """Accumulated posterior, of shape (n_components_,)."""
+        """Accumulated posterior, of shape (n_components,)."""
         return self._joined("state", axis=1)[2]
 
     @property
     def log_dets_(self):
-        """Log-determinants of the covariances, of shape (n_components_,)."""
+        """Log-determinants of the covariances, of shape (n_components,)."""
         return self._joined("state", axis=1)[1]
 
     @property
     def ages_(self):
-        """Points seen since creation, of shape (n_components_,)."""
+        """Points seen since creation, of shape (n_components,)."""
         return self._joined("age")
 
     @property

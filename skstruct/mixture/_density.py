@@ -48,13 +48,13 @@ class RestArrays:
 
     @property
     def covariances_(self):
-        """Covariance matrices, of shape (n_components_, D, D)."""
+        """Covariance matrices, of shape (n_components, D, D)."""
         check_is_fitted(self)
         return self._rest_covariances().copy()
 
     @property
     def precisions_(self):
-        """Precision matrices, of shape (n_components_, D, D)."""
+        """Precision matrices, of shape (n_components, D, D)."""
         check_is_fitted(self)
         factors = self._rest()["factors"]
         return factors @ np.swapaxes(factors, 1, 2)
@@ -157,7 +157,7 @@ class MixtureMethods(DensityMixin):
 
         Returns
         -------
-        proba : ndarray of shape (n_samples, n_components_)
+        proba : ndarray of shape (n_samples, n_components)
         """
         X = self._read(X)
         return softmax(self._log_joint(X), axis=1)
@@ -175,7 +175,7 @@ class MixtureMethods(DensityMixin):
 
         Returns
         -------
-        distances : ndarray of shape (n_samples, n_components_)
+        distances : ndarray of shape (n_samples, n_components)
         """
         X = self._read(X, allow_nan=False)
         rest = self._rest()

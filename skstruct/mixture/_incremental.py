@@ -80,15 +80,15 @@ class IncrementalGaussianMixture(MixtureMethods, OnlineMixture):
 
     Attributes
     ----------
-    weights_ : ndarray of shape (n_components_,)
+    weights_ : ndarray of shape (n_components,)
         Shares of the accumulated posterior.
-    means_ : ndarray of shape (n_components_, n_features)
+    means_ : ndarray of shape (n_components, n_features)
         Means.
-    precisions_, covariances_ : ndarrays of shape (n_components_, D, D)
+    precisions_, covariances_ : ndarrays of shape (n_components, D, D)
         Inverse covariances and covariances.
-    log_dets_ : ndarray of shape (n_components_,)
+    log_dets_ : ndarray of shape (n_components,)
         Log-determinants of the covariances.
-    counts_, ages_ : ndarrays of shape (n_components_,)
+    counts_, ages_ : ndarrays of shape (n_components,)
         Accumulated posterior, and points seen since creation.
     n_components_ : int
         Number of components.
@@ -105,7 +105,7 @@ class IncrementalGaussianMixture(MixtureMethods, OnlineMixture):
         Penalised log-likelihood before every batch step.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, when all are strings.
 
     See Also

@@ -76,7 +76,7 @@ class MiniBatchGaussianMixture(
         Passes over the rows of ``fit``; 1 after ``partial_fit``.
     n_steps_ : int
         Batches learned.
-    objective_history_ : ndarray of shape (n_iter_,)
+    objective_history_ : ndarray of shape (n_iter,)
         Mean log-density of each pass.
     converged_ : bool
         Whether `tol` was reached.
@@ -84,7 +84,7 @@ class MiniBatchGaussianMixture(
         Rows learned, passes counted.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, when all are strings.
 
     See Also

@@ -244,28 +244,28 @@ class OnlineMixture(RestArrays, CallbackSupportMixin, StructEstimator):
 
     @property
     def weights_(self):
-        """Mixing weights, of shape (n_components_,)."""
+        """Mixing weights, of shape (n_components,)."""
         counts = self.counts_
         return counts / counts.sum()
 
     @property
     def means_(self):
-        """Means, of shape (n_components_, n_variables)."""
+        """Means, of shape (n_components, n_variables)."""
         return self._first("mean")[: self.n_components_].copy()
 
     @property
     def counts_(self):
-        """Accumulated posterior, of shape (n_components_,)."""
+        """Accumulated posterior, of shape (n_components,)."""
         return self._first("state")[2, : self.n_components_].copy()
 
     @property
     def ages_(self):
-        """Points seen since creation, of shape (n_components_,)."""
+        """Points seen since creation, of shape (n_components,)."""
         return self._first("age")[: self.n_components_].copy()
 
     @property
     def log_dets_(self):
-        """Log-determinants of the covariances, of shape (n_components_,)."""
+        """Log-determinants of the covariances, of shape (n_components,)."""
         return self._first("state")[1, : self.n_components_].copy()
 
     @property

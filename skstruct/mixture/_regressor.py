@@ -81,15 +81,15 @@ class IncrementalGaussianMixtureRegressor(
 
     Attributes
     ----------
-    weights_ : ndarray of shape (n_components_,)
+    weights_ : ndarray of shape (n_components,)
         Shares of the accumulated posterior.
-    means_ : ndarray of shape (n_components_, D)
+    means_ : ndarray of shape (n_components, D)
         Means.
-    precisions_, covariances_ : ndarrays of shape (n_components_, D, D)
+    precisions_, covariances_ : ndarrays of shape (n_components, D, D)
         Inverse covariances and covariances.
-    log_dets_ : ndarray of shape (n_components_,)
+    log_dets_ : ndarray of shape (n_components,)
         Log-determinants of the covariances.
-    counts_, ages_ : ndarrays of shape (n_components_,)
+    counts_, ages_ : ndarrays of shape (n_components,)
         Accumulated posterior, and points seen since creation.
     n_components_ : int
         Number of components.
@@ -108,7 +108,7 @@ class IncrementalGaussianMixtureRegressor(
         Penalised log-likelihood before every batch step.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, when all are strings.
 
     See Also
@@ -261,6 +261,24 @@ class IncrementalGaussianMixtureRegressor(
             mean = mean[:, 0]
             spread = spread if return_cov else spread[:, 0]
         return (mean, spread) if return_std or return_cov else mean
+
+    def score(self, X, y, sample_weight=None):
+        """Coefficient of determination of the conditional means.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to predict.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their targets; several are averaged.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        r2 : float
+        """
+        return super().score(X, y, sample_weight)
 
     def log_predictive_density(self, X, y):
         """Log-density of the targets given the features.
