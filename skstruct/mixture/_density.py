@@ -18,6 +18,11 @@ _FILLED = 2**21
 
 def check_magnitude(X, name="X"):
     """Refuse finite values whose squares would not be finite."""
+    # Two reductions pass over X without a temporary array; NaN is let through.
+    if X.size == 0 or max(np.fmax.reduce(X, None), -np.fmin.reduce(X, None)) <= (
+        _LARGEST_VALUE
+    ):
+        return X
     with np.errstate(invalid="ignore"):
         too_large = np.abs(X) > _LARGEST_VALUE
     if too_large.any():
