@@ -231,6 +231,64 @@ def cameras_row():
 ROWS.append(cameras_row)
 
 
+def stream_row():
+    """Learning digits from a stream, one pass"""
+    from sklearn.naive_bayes import GaussianNB
+
+    from skstruct.mixture import IncrementalGaussianMixtureClassifier
+
+    X, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))
+    X, y = X[order], y[order]
+    n_train, first = 1200, 300
+
+    # The first rows choose the width of new components; the rest arrives in batches.
+    search = GridSearchCV(
+        IncrementalGaussianMixtureClassifier(),
+        {"delta": [0.5, 1.0, 3.0], "beta": [0.0, 1e-3]},
+        cv=3,
+    ).fit(X[:first], y[:first])
+    spread = np.full(64, X[:first].var(axis=0).max())
+    spread = np.maximum(X[:first].var(axis=0), 1e-2 * spread)
+    model = IncrementalGaussianMixtureClassifier(
+        **search.best_params_,
+        init_variance=search.best_params_["delta"] ** 2 * spread,
+    )
+    plain = GaussianNB()
+    seen, curves = [], {"mixtures": [], "GaussianNB": []}
+    for rows in np.array_split(np.arange(n_train), 16):
+        for name, learner in (("mixtures", model), ("GaussianNB", plain)):
+            learner.partial_fit(X[rows], y[rows], classes=np.arange(10))
+            curves[name].append(learner.score(X[n_train:], y[n_train:]))
+        seen.append(rows[-1] + 1)
+
+    def draw(ax):
+        for name, curve in curves.items():
+            ax.plot(seen, curve, label=name)
+        ax.set(
+            xlabel="rows seen, each once", ylabel="held-out accuracy", ylim=(0.6, 1.0)
+        )
+        ax.legend(loc="lower right")
+        ax.set_title(
+            f"A stream of digits: {model.n_components_} components,\nno row is kept"
+        )
+
+    return Row(
+        family="IncrementalGaussianMixture",
+        data="digits, one pass",
+        pipeline="IncrementalGaussianMixtureClassifier",
+        chosen=f"{model.n_created_} components created",
+        measure="accuracy ↑",
+        ours=curves["mixtures"][-1],
+        plain=curves["GaussianNB"][-1],
+        plain_name="GaussianNB.partial_fit",
+        draw=draw,
+    )
+
+
+ROWS.append(stream_row)
+
+
 def print_table(rows):
     """Print one line per row."""
     head = [
