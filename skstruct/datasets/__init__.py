@@ -3,5 +3,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
 from ._impute import make_fairness_clusters, make_low_rank_with_missing
+from ._relational import (
+    fetch_kinship,
+    fetch_nations,
+    fetch_trade_flows,
+    fetch_umls,
+    load_family_trees,
+    make_relational_communities,
+)
 
-__all__ = ["make_fairness_clusters", "make_low_rank_with_missing"]
+__all__ = [
+    "fetch_kinship",
+    "fetch_nations",
+    "fetch_trade_flows",
+    "fetch_umls",
+    "load_family_trees",
+    "make_fairness_clusters",
+    "make_low_rank_with_missing",
+    "make_relational_communities",
+]

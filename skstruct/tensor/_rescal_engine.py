@@ -342,9 +342,10 @@ class CompressedEngine:
         self.has_missing = False
         self.norm2 = self.observed_norm2 = small.norm2
 
-    @property
-    def D(self):
-        return self._D
+    def another(self):
+        """An engine on the same compressed data, with products of its own."""
+        small = DenseEngine(self.small.slices, self.small.k)
+        return CompressedEngine(self.basis, small)
 
     def start(self, A):
         self.A = A
