@@ -63,9 +63,9 @@ def make_relational_communities(
         Number of communities.
     design : {"gaussian", "dense"}, default="gaussian"
         "gaussian": membership is a bump around the centre of each community, so that
-        most entities belong to one; the communities are identifiable. "dense":
-        uniform memberships of everyone in everything, which have the same rank but
-        are not identifiable.
+        most entities belong to one; the communities are identifiable, and relations
+        are uniform. "dense": uniform memberships of everyone in everything, which
+        have the same rank but are not identifiable, and exponential relations.
     noise : {"none", "multiplicative", "poisson"}, default="none"
         "multiplicative": factors of mean 1 and standard deviation `noise_level`, cut
         at zero. "poisson": counts, whose mean over all cells is ``1 / noise_level``.
@@ -101,7 +101,8 @@ def make_relational_communities(
         A = np.exp(-k * distance**2 / (0.01 * n**2))
     else:
         A = rng.uniform(size=(n, k))
-    R = rng.uniform(size=(n_relations, k, k))
+    shape = (n_relations, k, k)
+    R = rng.uniform(size=shape) if design == "gaussian" else rng.exponential(size=shape)
     truth = A @ R @ A.T
     X = truth.copy()
     if noise == "multiplicative":
