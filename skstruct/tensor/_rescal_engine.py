@@ -17,6 +17,8 @@ import numpy as np
 from scipy import sparse
 
 from ._rescal_kernels import (
+    add_rows,
+    add_scaled,
     cell_values,
     correct_products,
     sparse_inner,
@@ -96,8 +98,7 @@ class DenseEngine(_Engine):
     def move(self, step):
         self.A = self.A + step * self.D
         for kept, along in ((self._P, self._PD), (self._Q, self._QD)):
-            along *= step
-            kept += along
+            add_scaled(kept.reshape(-1), step, along.reshape(-1))
 
     def inner(self):
         B = self.A.T @ self._P
@@ -190,6 +191,14 @@ class SparseEngine(_Engine):
             self._hidden = np.flatnonzero(np.isnan(self._data))
             self._data[self._hidden] = self._values
         self._set_data()
+        rows = len(self.forward[2]), len(self.backward[2])
+        self._P, self._PD = np.empty((rows[0], k)), np.empty((rows[0], k))
+        self._Q, self._QD = np.empty((rows[1], k)), np.empty((rows[1], k))
+        # Long slices go through BLAS one by one; for short ones a call is too dear.
+        self._rows = None
+        if sum(rows) >= 2 * _LARGE * self.m:
+            longest = max(np.diff(side[3]).max() for side in (self.forward, self.backward))
+            self._rows = np.empty((longest, k))
 
     @property
     def n_stored_rows(self):
@@ -198,28 +207,23 @@ class SparseEngine(_Engine):
     def _set_data(self):
         self._flipped_data = self._data[self._positions]
 
-    def _products(self, A):
-        P = np.empty((len(self.forward[2]), self.k))
-        Q = np.empty((len(self.backward[2]), self.k))
+    def _products(self, A, P, Q):
         A = np.ascontiguousarray(A)
         sparse_rows(*self.forward[:2], self._data, A, P)
         sparse_rows(*self.backward[:2], self._flipped_data, A, Q)
-        return P, Q
 
     def start(self, A):
         self.A = A
-        self._P, self._Q = self._products(A)
+        self._products(A, self._P, self._Q)
 
     def probe(self, D):
         self.D = D
-        self._PD, self._QD = self._products(D)
+        self._products(D, self._PD, self._QD)
 
     def move(self, step):
         self.A = self.A + step * self.D
-        self._PD *= step
-        self._P += self._PD
-        self._QD *= step
-        self._Q += self._QD
+        for kept, along in ((self._P, self._PD), (self._Q, self._QD)):
+            add_scaled(kept.reshape(-1), step, along.reshape(-1))
 
     def inner(self):
         B = np.empty((self.k, self.k, self.m))
@@ -228,16 +232,26 @@ class SparseEngine(_Engine):
 
     def pull(self, R):
         F = np.zeros((self.n, self.k))
-        self._out = np.ascontiguousarray(R.transpose(2, 1, 0))
-        sparse_pull(self.forward[3], self.forward[2], self._P, self._out, F)
-        back = np.ascontiguousarray(R.transpose(2, 0, 1))
-        sparse_pull(self.backward[3], self.backward[2], self._Q, back, F)
+        self._pull(self.forward, self._P, R.transpose(2, 1, 0), F)
+        self._pull(self.backward, self._Q, R.transpose(2, 0, 1), F)
         return F
 
+    def _pull(self, side, P, R, F):
+        entity, bounds = side[2:]
+        R = np.ascontiguousarray(R)
+        if self._rows is None:
+            sparse_pull(bounds, entity, P, R, F)
+            return
+        for t in range(self.m):
+            rows = slice(bounds[t], bounds[t + 1])
+            part = self._rows[: rows.stop - rows.start]
+            np.matmul(P[rows], R[t], out=part)
+            add_rows(entity[rows], part, F)
+
     def bend(self, R):
-        Y = np.zeros((self.n, self.k))
-        sparse_pull(self.forward[3], self.forward[2], self._PD, self._out, Y)
-        return float(np.vdot(self.D, Y))
+        C = np.empty((self.k, self.k, self.m))
+        sparse_inner(self.forward[3], self.forward[2], self._PD, self.D, C)
+        return float(np.vdot(C, R))
 
     def impute(self, R):
         values, _ = self._predict_missing(R)

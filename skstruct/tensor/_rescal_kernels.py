@@ -350,8 +350,84 @@ def sparse_inner(bounds, entity, P, A, B):
                     p[b, w] = P[lo + w, b]
                     left[b, w] = A[i, b]
             for a in range(k):
-                for b in range(k):
-                    total = 0.0
+                b = 0
+                # Four sums at a time share the loads of `left`.
+                while b + 3 < k:
+                    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
                     for w in range(width):
-                        total += left[a, w] * p[b, w]
-                    B[a, b, t] += total
+                        x = left[a, w]
+                        s0 += x * p[b, w]
+                        s1 += x * p[b + 1, w]
+                        s2 += x * p[b + 2, w]
+                        s3 += x * p[b + 3, w]
+                    B[a, b, t] += s0
+                    B[a, b + 1, t] += s1
+                    B[a, b + 2, t] += s2
+                    B[a, b + 3, t] += s3
+                    b += 4
+                while b < k:
+                    s0 = 0.0
+                    for w in range(width):
+                        s0 += left[a, w] * p[b, w]
+                    B[a, b, t] += s0
+                    b += 1
+
+
+@jit(**_SUMS)
+def add_rows(entity, Y, F):
+    """``F[entity[r]] += Y[r]``; an entity may occur once in each call only."""
+    k = F.shape[1]
+    for r in range(entity.size):
+        i = entity[r]
+        for a in range(k):
+            F[i, a] += Y[r, a]
+
+
+@jit(**_SUMS)
+def add_scaled(P, step, D):
+    """``P += step D`` for flat arrays, in one pass."""
+    for c in range(P.size):
+        P[c] += step * D[c]
+
+
+@jit(**_SUMS)
+def entity_direction(F, E, A, n_sweeps, D):
+    """``D = Z - A`` with Z from :func:`entity_sweeps` started at A, by blocks of rows.
+
+    Returns the largest step s for which ``A + s D`` stays nonnegative (infinite
+    without a falling entry).
+    """
+    n, k = A.shape
+    f = np.empty((k, _WIDTH))
+    z = np.empty((k, _WIDTH))
+    g = np.empty(_WIDTH)
+    reach = np.inf
+    for lo in range(0, n, _WIDTH):
+        width = min(_WIDTH, n - lo)
+        for w in range(width):
+            for c in range(k):
+                f[c, w] = F[lo + w, c]
+                z[c, w] = A[lo + w, c]
+        for _ in range(n_sweeps):
+            for c in range(k):
+                if not E[c, c] > 0.0:
+                    continue
+                inverse = 1.0 / E[c, c]
+                for w in range(width):
+                    g[w] = f[c, w]
+                for a in range(k):
+                    x = E[a, c]
+                    if x != 0.0:
+                        for w in range(width):
+                            g[w] -= x * z[a, w]
+                for w in range(width):
+                    new = z[c, w] + g[w] * inverse
+                    z[c, w] = new if new > 0.0 else 0.0
+        for w in range(width):
+            for c in range(k):
+                old = A[lo + w, c]
+                d = z[c, w] - old
+                D[lo + w, c] = d
+                if d < 0.0 and old < -d * reach:
+                    reach = -old / d
+    return reach

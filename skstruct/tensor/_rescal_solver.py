@@ -13,7 +13,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from ._rescal_engine import CompressedEngine, DenseEngine
 from ._rescal_input import Slices
-from ._rescal_kernels import entity_sweeps, minimise_quartic, relation_sweeps
+from ._rescal_kernels import entity_direction, minimise_quartic, relation_sweeps
 
 # Beyond this rank the k^4 table of second moments costs more than it saves.
 _TABLE_RANK = 14
@@ -128,22 +128,14 @@ class NonnegativeSteps:
         return R
 
     def direction(self, A, F, E):
-        Z = np.array(A.T, order="C")
-        F = np.ascontiguousarray(F.T)
         if self.penalties.l1_A:
             F = F - 0.5 * self.penalties.l1_A
         if self.penalties.alpha_A:
             E = E + self.penalties.alpha_A * np.eye(len(E))
-        entity_sweeps(F, np.ascontiguousarray(E), Z, self.inner_iter, 0.0)
-        return np.ascontiguousarray(Z.T) - A
-
-    def longest_step(self, A, D):
+        D = np.empty_like(A)
         # Only steps beyond 1 can leave the orthant: A + D is in it.
-        falling = D < 0
-        if not falling.any():
-            return _LONGEST_STEP
-        reach = float((A[falling] / -D[falling]).min())
-        return min(max(1.0, reach), _LONGEST_STEP)
+        reach = entity_direction(F, np.ascontiguousarray(E), A, self.inner_iter, D)
+        return D, min(max(1.0, reach), _LONGEST_STEP)
 
     def land(self, A):
         return np.maximum(A, 0.0)
@@ -169,10 +161,7 @@ class FreeSteps:
         keep = values > 1e-13 * max(values[-1], 0.0)
         inverse = np.where(keep, 1.0 / np.where(keep, values, 1.0), 0.0)
         residual = F - A @ E - alpha * A
-        return ((residual @ vectors) * inverse) @ vectors.T
-
-    def longest_step(self, A, D):
-        return _LONGEST_STEP
+        return ((residual @ vectors) * inverse) @ vectors.T, _LONGEST_STEP
 
     def land(self, A):
         return A
@@ -259,7 +248,7 @@ def alternate(engine, state, steps, penalties, *, n_iter, tol, report=None):
         value = objective(engine.norm2, B, R, quadratic, penalties, A)
 
         F = engine.pull(R)
-        D = steps.direction(A, F, E)
+        D, longest = steps.direction(A, F, E)
         engine.probe(D)
         step, change = line_search(
             -2.0 * float(np.vdot(D, F)),
@@ -269,7 +258,7 @@ def alternate(engine, state, steps, penalties, *, n_iter, tol, report=None):
             E,
             moments,
             penalties,
-            steps.longest_step(A, D),
+            longest,
         )
         if step > 0.0:
             engine.move(step)
