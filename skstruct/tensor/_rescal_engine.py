@@ -8,6 +8,7 @@ All solvers see the data through one interface. With ``P_t = X_t A``, ``Q_t = X_
 ``probe(D)``            form the products along a direction D;
 ``bend(R)``             ``sum_t <D' X_t D, R_t>``;
 ``move(step)``          ``A + step D`` and its products, without touching the data;
+``scale(factor)``       ``factor A`` likewise;
 ``impute(R)``           refill missing cells with ``a_i' R_t a_j``.
 """
 
@@ -99,6 +100,11 @@ class DenseEngine(_Engine):
         self.A = self.A + step * self.D
         for kept, along in ((self._P, self._PD), (self._Q, self._QD)):
             add_scaled(kept.reshape(-1), step, along.reshape(-1))
+
+    def scale(self, factor):
+        self.A = factor * self.A
+        self._P *= factor
+        self._Q *= factor
 
     def inner(self):
         B = self.A.T @ self._P
@@ -225,6 +231,11 @@ class SparseEngine(_Engine):
         for kept, along in ((self._P, self._PD), (self._Q, self._QD)):
             add_scaled(kept.reshape(-1), step, along.reshape(-1))
 
+    def scale(self, factor):
+        self.A = factor * self.A
+        self._P *= factor
+        self._Q *= factor
+
     def inner(self):
         B = np.empty((self.k, self.k, self.m))
         sparse_inner(self.forward[3], self.forward[2], self._P, self.A, B)
@@ -308,6 +319,9 @@ class StreamingEngine(_Engine):
     def move(self, step):
         self.A = self.A + step * self.D
 
+    def scale(self, factor):
+        self.A = factor * self.A
+
     def inner(self):
         k = self.A.shape[1]
         B = np.empty((k, k, self.m))
@@ -372,6 +386,10 @@ class CompressedEngine:
     def move(self, step):
         self.A = self.A + step * self._D
         self.small.move(step)
+
+    def scale(self, factor):
+        self.A = factor * self.A
+        self.small.scale(factor)
 
     def inner(self):
         return self.small.inner()
