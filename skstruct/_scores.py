@@ -168,9 +168,7 @@ def block_holdout(slices, A, solve_relation, folds=2, random_state=0):
                 inside = [c[(row == a) & (column == b)] for c in cells]
             Ga, Gb = grams[0][a], grams[1][b]
             GRG = np.einsum("ac,cdt,db->abt", Ga, R, Gb, optimize=True)
-            error += float(np.vdot(R, GRG)) - 2.0 * float(
-                np.vdot(blocks[a, :, b], R)
-            )
+            error += float(np.vdot(R, GRG)) - 2.0 * float(np.vdot(blocks[a, :, b], R))
             if inside is not None:
                 error -= float(np.sum(_cell_predictions(R, A, inside) ** 2))
     return 1.0 - error / total

@@ -3,5 +3,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
 from ._rank_selection import RankSelectionDisplay
+from ._relations import RankStabilityDisplay, RelationsDisplay
 
-__all__ = ["RankSelectionDisplay"]
+__all__ = ["RankSelectionDisplay", "RankStabilityDisplay", "RelationsDisplay"]

@@ -373,7 +373,9 @@ class NonnegativeRESCAL(RelationalModel):
         if R_init is None:
             R = np.ones((m, k, k))
         else:
-            R = check_array(R_init, dtype=np.float64, input_name="R_init", allow_nd=True)
+            R = check_array(
+                R_init, dtype=np.float64, input_name="R_init", allow_nd=True
+            )
         for name, value, shape in (("A_init", A, (n, k)), ("R_init", R, (m, k, k))):
             if value.shape != shape:
                 raise ValueError(f"{name} has shape {value.shape}, expected {shape}.")

@@ -183,7 +183,9 @@ class SparseEngine(_Engine):
         flipped = []
         for x in slices.csr:
             # Positions ride along as data, so that values can be replaced later.
-            x = sparse.csr_array((np.arange(1, x.nnz + 1), x.indices, x.indptr), x.shape)
+            x = sparse.csr_array(
+                (np.arange(1, x.nnz + 1), x.indices, x.indptr), x.shape
+            )
             flipped.append(sparse.csr_array(x.T))
         offsets = np.cumsum([0, *(x.nnz for x in slices.csr)])
         self.backward, positions = _compact(flipped, self.n)
@@ -203,7 +205,9 @@ class SparseEngine(_Engine):
         # Long slices go through BLAS one by one; for short ones a call is too dear.
         self._rows = None
         if sum(rows) >= 2 * _LARGE * self.m:
-            longest = max(np.diff(side[3]).max() for side in (self.forward, self.backward))
+            longest = max(
+                np.diff(side[3]).max() for side in (self.forward, self.backward)
+            )
             self._rows = np.empty((longest, k))
 
     @property

@@ -152,7 +152,9 @@ def _unfold_sparse(X):
             )
         )
     if not slices:
-        raise ValueError("Found array with 0 slice(s) while a minimum of 1 is required.")
+        raise ValueError(
+            "Found array with 0 slice(s) while a minimum of 1 is required."
+        )
     return slices
 
 
@@ -219,8 +221,10 @@ def _collect_dense(X, nonnegative, missing_diagonal):
                 _raise_nothing_observed(lo + int(np.argmin(count)))
         fill[lo : lo + step] = total / count
         flat = part.reshape(-1)
-        norm2 += float(np.dot(flat, flat)) if part.dtype == np.float64 else float(
-            np.sum(np.square(flat, dtype=np.float64))
+        norm2 += (
+            float(np.dot(flat, flat))
+            if part.dtype == np.float64
+            else float(np.sum(np.square(flat, dtype=np.float64)))
         )
         size = np.abs(part).sum(axis=0, dtype=np.float64)
         active += size.sum(axis=0) + size.sum(axis=1)

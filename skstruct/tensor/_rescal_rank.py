@@ -96,9 +96,16 @@ class RESCALRankSelector(
 
     Notes
     -----
-    The choice is the largest candidate whose least silhouette reaches
-    `min_silhouette` and whose error does not exceed that of a smaller accepted one.
-    Without any accepted candidate above 1 the smallest is returned, with a warning.
+    A candidate is accepted when its least silhouette reaches `min_silhouette` and its
+    error does not exceed that of a smaller accepted one. The choice is the largest
+    accepted candidate that is followed by one that is not: the last before the
+    silhouette falls. An accepted candidate at the end of the range is chosen only if
+    there is no such fall; otherwise a warning says to extend the range. Without any
+    accepted candidate above 1 the smallest is returned, with a warning.
+
+    The better the fits converge, the more groups are stable: part of what the method
+    measures is how often a fit ends in another local optimum. Look at the whole table
+    and at the held-out score before trusting one number.
 
     Stability finds *identifiable* groups. Where every entity belongs to all groups
     the factors are not unique and it finds fewer than the rank; the held-out score of
@@ -346,14 +353,25 @@ class RESCALRankSelector(
         least = np.inf
         for c in range(candidates.size):
             # More groups that are stable but fit worse have collapsed.
-            if (
-                self.silhouette_min_[c] >= self.min_silhouette
-                and self.relative_error_[c] <= least * (1 + 1e-9)
-            ):
+            if self.silhouette_min_[c] >= self.min_silhouette and self.relative_error_[
+                c
+            ] <= least * (1 + 1e-9):
                 accepted[c] = True
                 least = min(least, self.relative_error_[c])
         real = accepted & (candidates >= 2)
-        if real.any():
+        # The last one before a fall; at the end of the range no fall can be seen.
+        fallen = real & ~np.append(accepted[1:], True)
+        if fallen.any():
+            self._best = int(np.flatnonzero(fallen)[-1])
+            if accepted[-1]:
+                warnings.warn(
+                    f"{self.n_components_range!r} ends in {candidates[-1]} groups, "
+                    f"which are stable too: try more. {candidates[self._best]} are "
+                    "the last ones before a fall of the silhouette.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+        elif real.any():
             self._best = int(np.flatnonzero(real)[-1])
         else:
             self._best = 0

@@ -328,7 +328,9 @@ def multiply(engine, state, penalties, *, n_iter, tol, symmetric=False, report=N
             )
             engine.start(new)
             _, _, _, quadratic = fit_terms(new, R, penalties)
-            value = objective(engine.norm2, engine.inner(), R, quadratic, penalties, new)
+            value = objective(
+                engine.norm2, engine.inner(), R, quadratic, penalties, new
+            )
             if value <= before:
                 break
         else:

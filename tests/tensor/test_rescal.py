@@ -17,7 +17,9 @@ from tests.reference import rescal as ref
 
 
 def communities(seed=0, n=30, m=8, k=3, **options):
-    return make_relational_communities(n, m, n_components=k, random_state=seed, **options)
+    return make_relational_communities(
+        n, m, n_components=k, random_state=seed, **options
+    )
 
 
 def quiet(model, X, **kwargs):
@@ -113,8 +115,10 @@ def test_penalties_balance_the_factors():
     X = communities(1, noise="multiplicative").X
     for model in (VARIANTS["hals"](), VARIANTS["als"]()):
         quiet(model.set_params(alpha_A=2.0, alpha_R=0.5), X)
-        A = model._solver_entities if hasattr(model, "_solver_entities") else (
-            model.components_ * model._gauge
+        A = (
+            model._solver_entities
+            if hasattr(model, "_solver_entities")
+            else (model.components_ * model._gauge)
         )
         R = model.inverse_transform(model.transform(X))
         R = np.linalg.pinv(A) @ R @ np.linalg.pinv(A).T
@@ -392,7 +396,9 @@ def test_more_messages_of_the_methods():
     with pytest.raises(ValueError, match="cols has minimum -1"):
         model.fold_in(good, -good)
     model.set_params(score_folds=31)
-    with pytest.raises(ValueError, match="score_folds=31 must be at most n_entities=30"):
+    with pytest.raises(
+        ValueError, match="score_folds=31 must be at most n_entities=30"
+    ):
         model.score(communities().X)
 
 
@@ -493,7 +499,9 @@ def test_messages_of_bad_parameters():
             NonnegativeRESCAL(**parameters).fit(GOOD)
     with pytest.raises(ValueError, match="compress=True"):
         NonnegativeRESCAL(2, compress=True).fit(_with(0, 0, 0, np.nan))
-    with pytest.raises(ValueError, match="symmetric=True needs symmetric slices: slice 0"):
+    with pytest.raises(
+        ValueError, match="symmetric=True needs symmetric slices: slice 0"
+    ):
         NonnegativeRESCAL(2, symmetric=True).fit(GOOD)
     with pytest.raises(ValueError, match="n_components=5 must be at most"):
         RESCAL(5).fit(GOOD)
@@ -505,7 +513,9 @@ def test_messages_of_starts(make):
         make(2, init="custom").fit(GOOD)
     with pytest.raises(ValueError, match="need init='custom'"):
         make(2).fit(GOOD, A_init=np.ones((4, 2)))
-    with pytest.raises(ValueError, match=r"A_init has shape \(3, 2\), expected \(4, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"A_init has shape \(3, 2\), expected \(4, 2\)"
+    ):
         make(2, init="custom").fit(GOOD, A_init=np.ones((3, 2)))
     with pytest.raises(ValueError, match=r"R_init has shape \(1, 2, 2\)"):
         make(2, init="custom").fit(
@@ -526,15 +536,15 @@ def test_all_zero_slices_give_zeros_and_a_warning(form):
     assert not RESCAL(2).fit(X).reconstruct().any()
 
 
+@pytest.mark.filterwarnings("ignore:NonnegativeRESCAL stopped")
+@pytest.mark.filterwarnings("ignore:.*groups died")
 def test_more_groups_than_entities_is_a_warning():
-    with (
-        pytest.warns(UserWarning, match="n_components=5 is larger than n_entities=4"),
-        warnings.catch_warnings(),
-    ):
-        warnings.filterwarnings("ignore", "NonnegativeRESCAL stopped|.*groups died")
-        NonnegativeRESCAL(5, random_state=0).fit(GOOD)
+    model = NonnegativeRESCAL(5, random_state=0)
+    with pytest.warns(UserWarning, match="n_components=5 is larger than n_entities=4"):
+        model.fit(GOOD)
+    model = RESCAL(5, alpha_A=0.1, alpha_R=0.1, random_state=0)
     with pytest.warns(UserWarning, match="only the penalties"):
-        model = RESCAL(5, alpha_A=0.1, alpha_R=0.1, random_state=0).fit(GOOD)
+        model.fit(GOOD)
     assert np.isfinite(model.reconstruct()).all()
 
 
