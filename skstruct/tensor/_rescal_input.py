@@ -87,7 +87,8 @@ or list of m arrays or sparse matrices of shape (n, n)
     if sparse.issparse(X):
         if X.ndim != 2:
             raise ValueError(
-                f"A sparse X must have shape (n_relations, n_entities**2), got {X.shape}."
+                "A sparse X must have shape (n_relations, n_entities**2), got "
+                f"{X.shape}."
             )
         X = _unfold_sparse(X)
     is_list = isinstance(X, (list, tuple)) and len(X) > 0

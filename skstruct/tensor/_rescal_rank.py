@@ -46,8 +46,8 @@ class RESCALRankSelector(
         Numbers of groups to compare.
     estimator : NonnegativeRESCAL, default=None
         The model; its `n_components` and `random_state` are set here. None:
-        ``NonnegativeRESCAL(n_init=2, max_iter=1000, tol=1e-7)``. Converged fits matter more
-        than many.
+        ``NonnegativeRESCAL(n_init=2, max_iter=1000, tol=1e-7)``. Converged fits
+        matter more than many.
     n_perturbations : int, default=10
         Number of perturbed copies, at least 2.
     perturbation : {"uniform", "poisson"}, default="uniform"

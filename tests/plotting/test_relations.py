@@ -34,7 +34,7 @@ def test_entities_are_sorted_by_group_then_membership(display):
 
 def test_groups(display):
     ax = display.plot().ax_
-    assert [t.get_text() for t in ax.get_yticklabels()][0] == "e8"
+    assert ax.get_yticklabels()[0].get_text() == "e8"
     assert [t.get_text() for t in ax.get_xticklabels()] == ["A", "B", "C"]
     # Every column is shown relative to its largest member.
     assert ax.images[0].get_array().max(axis=0).tolist() == [1, 1, 1]
