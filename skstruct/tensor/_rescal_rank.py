@@ -66,7 +66,8 @@ class RESCALRankSelector(
         Where finished fits are kept; an interrupted run then resumes. Needs an
         integer `random_state`.
     n_jobs : int, default=None
-        Fits in parallel. The result does not depend on it.
+        Fits in parallel, in processes unless a joblib backend is set. The result does
+        not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seed of perturbations and starts.
 
@@ -218,7 +219,7 @@ class RESCALRankSelector(
             for k in candidates
             for p in range(self.n_perturbations)
         ]
-        fits = run_tasks(fit_one, tasks, self.n_jobs)
+        fits = run_tasks(fit_one, tasks, self.n_jobs, prefer="processes")
 
         count = self.n_perturbations
         consensus = [
