@@ -83,13 +83,12 @@ class Moments:
         return RU @ self.R.reshape(k, k * m).T
 
 
-def fit_terms(A, R, penalties):
-    """Gram matrix, moments, and ``(E, <G R G, R>)`` of the objective's Gram form."""
-    G = A.T @ A
+def fit_terms(G, R):
+    """Moments of R, E, and ``<G R G, R>`` of the objective's Gram form."""
     moments = Moments(R)
     inside = moments.inside(G)
     E = inside + moments.outside(G)
-    return G, moments, E, float(np.vdot(G, inside))
+    return moments, E, float(np.vdot(G, inside))
 
 
 def objective(norm2, B, R, quadratic, penalties, A):
@@ -150,7 +149,8 @@ class NonnegativeSteps:
         return D, min(max(1.0, reach), _LONGEST_STEP)
 
     def land(self, A):
-        return np.maximum(A, 0.0)
+        # Against rounding at the end of the longest step.
+        return np.maximum(A, 0.0, out=A)
 
     def regauge(self, A, R):
         return A, R
@@ -255,8 +255,9 @@ def alternate(engine, state, steps, penalties, *, n_iter, tol, report=None):
         if engine.has_missing and state.n_iter:
             engine.impute(state.R)
         B = engine.inner()
-        R = steps.relations(B, A.T @ A, state.R)
-        _, moments, E, quadratic = fit_terms(A, R, penalties)
+        G = A.T @ A
+        R = steps.relations(B, G, state.R)
+        moments, E, quadratic = fit_terms(G, R)
         value = objective(engine.norm2, B, R, quadratic, penalties, A)
 
         F = engine.pull(R)
@@ -316,10 +317,11 @@ def multiply(engine, state, penalties, *, n_iter, tol, symmetric=False, report=N
         if engine.has_missing and state.n_iter:
             engine.impute(R)
         B = engine.inner()
-        R = multiplicative_relations(B, A.T @ A, R, penalties.alpha_R)
+        G = A.T @ A
+        R = multiplicative_relations(B, G, R, penalties.alpha_R)
         if symmetric:
             R = 0.5 * (R + R.transpose(1, 0, 2))
-        _, _, E, quadratic = fit_terms(A, R, penalties)
+        _, E, quadratic = fit_terms(G, R)
         before = objective(engine.norm2, B, R, quadratic, penalties, A)
         F = engine.pull(R)
         for exponent in (1.0, 0.5, 0.25):
@@ -327,7 +329,7 @@ def multiply(engine, state, penalties, *, n_iter, tol, symmetric=False, report=N
                 A, F, E, penalties.alpha_A, penalties.l1_A, exponent
             )
             engine.start(new)
-            _, _, _, quadratic = fit_terms(new, R, penalties)
+            _, _, quadratic = fit_terms(new.T @ new, R)
             value = objective(
                 engine.norm2, engine.inner(), R, quadratic, penalties, new
             )

@@ -187,7 +187,7 @@ def test_multiplicative_steps_equal_the_formulas():
     engine.start(A)
     got = solver.multiplicative_relations(engine.inner(), A.T @ A, stacked)
     assert_allclose(got.transpose(2, 0, 1), ref.mu_relations(X, A, R), rtol=1e-13)
-    _, _, E, _ = solver.fit_terms(A, stacked, solver.Penalties())
+    _, E, _ = solver.fit_terms(A.T @ A, stacked)
     got = solver.multiplicative_entities(A, engine.pull(stacked), E)
     assert_allclose(got, ref.mu_entities(X, A, R), rtol=1e-13)
 
@@ -201,7 +201,7 @@ def test_gram_form_of_the_objective_equals_the_residual(k):
     engine = engines.make_engine(slices, k)
     engine.start(A)
     penalties = solver.Penalties(0.1, 0.2, 0.3)
-    _, _, _, quadratic = solver.fit_terms(A, R, penalties)
+    _, _, quadratic = solver.fit_terms(A.T @ A, R)
     got = solver.objective(slices.norm2, engine.inner(), R, quadratic, penalties, A)
     plain = R.transpose(2, 0, 1)
     assert_allclose(got, ref.objective(X, A, plain, 0.1, 0.2, 0.3), rtol=1e-12)
