@@ -235,13 +235,13 @@ for name, function, rank in (
     ("hals_large", non_negative_parafac_hals, {large}),
 ):
     best = []
-    for _ in range(3):
+    for _ in range(3 if name == "mu" else 1):
         start = time.perf_counter()
         cp = function(X, rank, n_iter_max={n_iter}, tol=1e-7, init="random",
                       random_state=0)
         best.append(time.perf_counter() - start)
     best.sort()
-    out[name + "_seconds"] = best[1]
+    out[name + "_seconds"] = best[len(best) // 2]
     out[name + "_error"] = np.linalg.norm(X - tensorly.cp_to_tensor(cp))
 """
 
@@ -266,7 +266,7 @@ def _parafac_case(quick):
         }
     }
     python = environment("tensorly", ["tensorly"])
-    script = _PARAFAC_SCRIPT.format(k=k, large=k * k, n_iter=300)
+    script = _PARAFAC_SCRIPT.format(k=k, large=k * k, n_iter=100)
     peer = run_in_environment(python, script, {"X": X})
     for key, name, rank in (
         ("mu", f"tensorly non_negative_parafac, rank {k}", k),

@@ -404,7 +404,9 @@ class NonnegativeRESCAL(RelationalModel):
 
     def _store(self, slices, state):
         """Relations to the end, the objective, then the gauge of the output."""
-        A, penalties = state.A, self._penalties()
+        A, penalties = state.A.copy(), self._penalties()
+        # The optimum for an entity without flows, which solvers only tend to.
+        A[slices.silent] = 0.0
         R, gap = relations_given(
             slices,
             A,

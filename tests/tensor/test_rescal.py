@@ -276,9 +276,7 @@ def test_an_entity_without_flows_is_in_no_group():
     X[:, 4], X[:, :, 4] = 0.0, 0.0
     for solver in ("hals", "mu"):
         model = NonnegativeRESCAL(3, solver=solver, random_state=0, max_iter=50)
-        A = quiet(model, X).components_
-        assert A[4].max() < 1e-12
-    assert_array_equal(quiet(VARIANTS["hals"](), X).components_[4], np.zeros(3))
+        assert_array_equal(quiet(model, X).components_[4], np.zeros(3))
 
 
 def test_symmetric_relations_stay_symmetric():
