@@ -19,6 +19,8 @@ import venv
 from importlib.metadata import version
 from pathlib import Path
 
+import skstruct
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -95,8 +97,11 @@ def case(title, data, measured, quality, *, ours="skstruct", floor_seconds=None)
 
 
 def versions(*packages):
-    """Installed versions, for the provenance of a result."""
-    return {name: version(name) for name in packages}
+    """Installed versions, for the provenance of a result; skstruct from its source."""
+    return {
+        name: skstruct.__version__ if name == "skstruct" else version(name)
+        for name in packages
+    }
 
 
 def peak_memory_mb(code, *, python=sys.executable, env=None):

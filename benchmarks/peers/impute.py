@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
@@ -15,7 +16,7 @@ from benchmarks._harness import (
     peak_memory_mb,
     run_in_environment,
 )
-from skstruct.impute import SoftImputer, SVTImputer, SVTImputerCV
+from skstruct.impute import SoftImputer, SoftImputerCV, SVTImputer, SVTImputerCV
 from skstruct.impute._soft_solver import Observations
 from skstruct.random_matrix import optimal_hard_threshold, screenot_threshold
 
@@ -202,9 +203,22 @@ def _digits_case(quick):
         )  # fmt: skip
         return imputer.fit_transform(Y)
 
+    def clusters():
+        completed = fixed()
+        groups = KMeans(20, n_init=3, random_state=0).fit_predict(completed)
+        imputer = SoftImputerCV(
+            [5, 10, 20], n_components=min(15, len(X) // 60), cv=3, bounds=(0, 16),
+            keep_empty_features=True, random_state=0,
+        )  # fmt: skip
+        for group in np.unique(groups):
+            rows = groups == group
+            completed[rows] = imputer.fit_transform(Y[rows])
+        return completed
+
     measured = measure(
         {
             "skstruct SoftImputer": fixed,
+            "skstruct SoftImputerCV within 20 clusters": clusters,
             "skstruct SoftImputer, grid search": soft,
             "skstruct SVTImputerCV": svt,
             "SimpleImputer": lambda: SimpleImputer(

@@ -100,9 +100,9 @@ class SoftImputer(CallbackSupportMixin, LowRankImputer):
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_components_, n_features_out)
+    components_ : ndarray of shape (n_components, n_features_out)
         Right singular vectors of Z.
-    singular_values_ : ndarray of shape (n_components_,)
+    singular_values_ : ndarray of shape (n_components,)
         Singular values of Z, descending (refitted ones with `debias`).
     n_components_ : int
         Rank of Z; 0 is legal and gives the centre.
@@ -112,7 +112,7 @@ class SoftImputer(CallbackSupportMixin, LowRankImputer):
         Observed fraction of the entries.
     mean_, scale_ : ndarrays of shape (n_features_out,)
         Centre and scale of each column.
-    embedding_ : ndarray of shape (n_samples, n_components_)
+    embedding_ : ndarray of shape (n_samples, n_components)
         Coefficients of the training rows; only with ``store_rows=True``.
     n_iter_ : int
         Iterations run.
@@ -126,7 +126,7 @@ class SoftImputer(CallbackSupportMixin, LowRankImputer):
         Whether `tol` was reached.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, when all are strings.
 
     See Also
@@ -317,8 +317,10 @@ class SoftImputer(CallbackSupportMixin, LowRankImputer):
             self.duality_gap_ = duality_gap(observations, self.alpha_, U, s, V)
         self.components_ = np.ascontiguousarray(V.T)
         self.n_components_ = s.size
-        # Exact completion has no noise to guard against, only rounding.
-        ridge = 1e-9 if self.solver == "svt" else _FOLD_IN_RIDGE
+        # Exact completion has no noise to guard against: far below the tolerance of
+        # the solver, and far enough above rounding for rows with fewer observed
+        # entries than components.
+        ridge = 1e-6 if self.solver == "svt" else _FOLD_IN_RIDGE
         self._fold_in_ridge = np.full(s.size, ridge)
         if self.debias:
             s = debias(observations, U, s, V)

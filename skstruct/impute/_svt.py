@@ -99,9 +99,9 @@ default="auto"
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_components_, n_features_out)
+    components_ : ndarray of shape (n_components, n_features_out)
         Kept right singular vectors.
-    singular_values_ : ndarray of shape (n_components_,)
+    singular_values_ : ndarray of shape (n_components,)
         Kept singular values of the standardised zero-filled matrix.
     n_components_ : int
         Number of kept singular values; 0 is legal and gives the centre.
@@ -111,11 +111,11 @@ default="auto"
         Observed fraction of the entries.
     mean_, scale_ : ndarrays of shape (n_features_out,)
         Centre and scale of each column.
-    embedding_ : ndarray of shape (n_samples, n_components_)
+    embedding_ : ndarray of shape (n_samples, n_components)
         Coefficients of the training rows; only with ``store_rows=True``.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, when all are strings.
 
     See Also

@@ -1,0 +1,1 @@
+"""Our own speed, memory and quality over commits; public API only."""
