@@ -229,6 +229,7 @@ def _collect_dense(X, nonnegative, missing_diagonal):
         )
         size = np.abs(part).sum(axis=0, dtype=np.float64)
         active += size.sum(axis=0) + size.sum(axis=1)
+    _check_norm(norm2, active)
     cells = tuple(np.concatenate(axis) for axis in zip(*missing)) if missing else None
     if cells is not None and cells[0].size == 0:
         cells = None
@@ -263,6 +264,7 @@ def _collect_sparse(csr, nonnegative, missing_diagonal):
         size = np.abs(values)
         active += np.bincount(rows, size, minlength=n)
         active += np.bincount(x.indices, size, minlength=n)
+    _check_norm(norm2, active)
     cells = tuple(np.concatenate(axis) for axis in zip(*missing)) if missing else None
     dtype = csr[0].dtype
     return Slices(None, csr, m, n, dtype, cells, fill, norm2, active == 0)
@@ -286,6 +288,14 @@ def _check_finite(values, first, *, sparse_slice=False):
     if bad.any():
         t = first if sparse_slice else first + int(np.argmax(bad.any(axis=(1, 2))))
         raise ValueError(f"Input X contains infinity (slice {t}).")
+
+
+def _check_norm(norm2, active):
+    if not np.isfinite(norm2) or (norm2 == 0 and active.any()):
+        raise ValueError(
+            f"The sum of squares of X is {norm2}: its values are too "
+            f"{'small' if norm2 == 0 else 'large'} to be squared. Rescale X."
+        )
 
 
 def _raise_negative(t, least):

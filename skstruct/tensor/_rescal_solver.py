@@ -333,7 +333,7 @@ def multiply(engine, state, penalties, *, n_iter, tol, symmetric=False, report=N
             value = objective(
                 engine.norm2, engine.inner(), R, quadratic, penalties, new
             )
-            if value <= before:
+            if value <= before + 4 * _EPS * engine.norm2:
                 break
         else:
             # Rounding only: the majoriser excludes a rise.

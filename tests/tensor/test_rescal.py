@@ -487,6 +487,23 @@ def test_messages_of_bad_slices(X, text):
         NonnegativeRESCAL(2).fit(X)
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("form", [np.asarray, to_csr], ids=["dense", "sparse"])
+@pytest.mark.parametrize(("scale", "word"), [(1e200, "large"), (1e-200, "small")])
+def test_values_that_cannot_be_squared(form, scale, word):
+    with pytest.raises(ValueError, match=f"too {word} to be squared"):
+        RESCAL(2).fit(form(scale * GOOD))
+
+
+@pytest.mark.parametrize("scale", [1e120, 1e-120])
+def test_extreme_but_usable_scales(scale):
+    X = communities().X
+    for name in ("hals", "als"):
+        model = quiet(VARIANTS[name](max_iter=20), X)
+        scaled = quiet(VARIANTS[name](max_iter=20), scale * X)
+        assert_allclose(scaled.reconstruct() / scale, model.reconstruct(), rtol=1e-3)
+
+
 def test_messages_of_bad_parameters():
     for parameters in (
         {"n_components": 0}, {"solver": "sgd"}, {"tol": -1.0}, {"score_folds": 1},
