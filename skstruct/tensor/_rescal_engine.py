@@ -174,7 +174,11 @@ class DenseEngine(_Engine):
 
 
 class SparseEngine(_Engine):
-    """Sparse slices; products are kept for non-empty rows and columns only."""
+    """Sparse slices; products are formed for non-empty rows and columns only.
+
+    P is kept and moved along with A. Q is needed once per iteration and formed then:
+    the same number of products, and one array of this size less to move.
+    """
 
     def __init__(self, slices, k):
         super().__init__(slices)
@@ -201,7 +205,7 @@ class SparseEngine(_Engine):
         self._set_data()
         rows = len(self.forward[2]), len(self.backward[2])
         self._P, self._PD = np.empty((rows[0], k)), np.empty((rows[0], k))
-        self._Q, self._QD = np.empty((rows[1], k)), np.empty((rows[1], k))
+        self._Q = np.empty((rows[1], k))
         # Long slices go through BLAS one by one; for short ones a call is too dear.
         self._rows = None
         if sum(rows) >= 2 * _LARGE * self.m:
@@ -217,28 +221,21 @@ class SparseEngine(_Engine):
     def _set_data(self):
         self._flipped_data = self._data[self._positions]
 
-    def _products(self, A, P, Q):
-        A = np.ascontiguousarray(A)
-        sparse_rows(*self.forward[:2], self._data, A, P)
-        sparse_rows(*self.backward[:2], self._flipped_data, A, Q)
-
     def start(self, A):
-        self.A = A
-        self._products(A, self._P, self._Q)
+        self.A = np.ascontiguousarray(A)
+        sparse_rows(*self.forward[:2], self._data, self.A, self._P)
 
     def probe(self, D):
-        self.D = D
-        self._products(D, self._PD, self._QD)
+        self.D = np.ascontiguousarray(D)
+        sparse_rows(*self.forward[:2], self._data, self.D, self._PD)
 
     def move(self, step):
         self.A = self.A + step * self.D
-        for kept, along in ((self._P, self._PD), (self._Q, self._QD)):
-            add_scaled(kept.reshape(-1), step, along.reshape(-1))
+        add_scaled(self._P.reshape(-1), step, self._PD.reshape(-1))
 
     def scale(self, factor):
         self.A = factor * self.A
         self._P *= factor
-        self._Q *= factor
 
     def inner(self):
         B = np.empty((self.k, self.k, self.m))
@@ -248,6 +245,7 @@ class SparseEngine(_Engine):
     def pull(self, R):
         F = np.zeros((self.n, self.k))
         self._pull(self.forward, self._P, R.transpose(2, 1, 0), F)
+        sparse_rows(*self.backward[:2], self._flipped_data, self.A, self._Q)
         self._pull(self.backward, self._Q, R.transpose(2, 0, 1), F)
         return F
 
