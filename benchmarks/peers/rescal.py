@@ -11,9 +11,6 @@ from skstruct.tensor import RESCAL, NonnegativeRESCAL, RESCALRankSelector
 
 PACKAGES = ("numba",)
 
-# The two products of an iteration with A, by BLAS; nothing can do without them.
-_ITERATIONS = 30
-
 
 def run(*, quick):
     """Return the cases of this family."""
@@ -23,7 +20,9 @@ def run(*, quick):
             _iteration_case(quick, 500, 20, 10),
             _iteration_case(quick, 1000, 10, 10),
             _months_case(quick),
-            _sparse_case(quick),
+            _sparse_case(quick, 20, 200_000, 10),
+            _sparse_case(quick, 20, 200_000, 5),
+            _sparse_case(quick, 5, 1_000_000, 10),
             _quality_case(quick),
             _als_case(quick),
             _parafac_case(quick),
@@ -41,16 +40,43 @@ def _relative(model, X):
     return {"relative_error": model.reconstruction_err_ / np.linalg.norm(X)}
 
 
-def _per_iteration(make, few, many):
-    """Seconds of one iteration: the difference of two fits, median of interleaved."""
-    measured = measure(
-        {"few": lambda: make(few), "many": lambda: make(many)}, repeats=5
-    )
-    gap = measured["many"]["seconds"] - measured["few"]["seconds"]
+def _per_iteration(programs, products, few, many, repeats=7):
+    """Seconds of one iteration and of the two products, from interleaved rounds.
+
+    A round runs short fits, long fits and as many products as the long fits have more
+    iterations, in turn: a busy machine slows all of them alike.
+    """
+
+    def floor():
+        for _ in range(many - few):
+            products()
+
+    rounds = {"floor": floor}
+    for name, make in programs.items():
+        rounds[f"{name}, few"] = lambda make=make: make(few)
+        rounds[f"{name}, many"] = lambda make=make: make(many)
+    found = measure(rounds, repeats=repeats)
+    span = many - few
+    measured = {}
+    for name in programs:
+        short, long = found[f"{name}, few"], found[f"{name}, many"]
+        gaps = [
+            (b - a) / span
+            for a, b in zip(short["all_seconds"], long["all_seconds"], strict=True)
+        ]
+        measured[name] = {
+            "seconds": float(np.median(gaps)),
+            "all_seconds": [round(gap, 6) for gap in gaps],
+            "result": long["result"],
+            "note": "one iteration, from fits of two lengths",
+        }
+    return measured, found["floor"]["seconds"] / span
+
+
+def _solvers(X, k):
     return {
-        "seconds": gap / (many - few),
-        "result": measured["many"]["result"],
-        "note": "one iteration, from fits of two lengths",
+        "skstruct HALS": lambda i: _fixed(k, i).fit(X),
+        "skstruct MU": lambda i: _fixed(k, i, solver="mu").fit(X),
     }
 
 
@@ -60,20 +86,16 @@ def _iteration_case(quick, n, m, k):
         n, m, n_components=k, noise="multiplicative", noise_level=0.3, random_state=0
     ).X
     A = np.random.default_rng(0).uniform(size=(n, k))
-    floor = measure({"f": lambda: [(x @ A, x.T @ A) for x in X]}, repeats=15)["f"]
-    measured = {
-        "skstruct HALS": _per_iteration(lambda i: _fixed(k, i).fit(X), 5, 25),
-        "skstruct MU": _per_iteration(
-            lambda i: _fixed(k, i, solver="mu").fit(X), 5, 25
-        ),
-    }
+    measured, floor = _per_iteration(
+        _solvers(X, k), lambda: [(x @ A, x.T @ A) for x in X], 5, 25
+    )
     return case(
         "One iteration, dense",
         f"{m} x {n} x {n}, {k} groups; floor: X_t A and X_t' A",
         measured,
         {name: _relative(e["result"], X) for name, e in measured.items()},
         ours="skstruct HALS",
-        floor_seconds=floor["seconds"],
+        floor_seconds=floor,
     )
 
 
@@ -84,25 +106,23 @@ def _months_case(quick):
         n, m, n_components=k, noise="multiplicative", noise_level=0.3, random_state=0
     ).X
     A = np.random.default_rng(0).uniform(size=(n, k))
-    floor = measure({"f": lambda: (X @ A, X.transpose(0, 2, 1) @ A)}, repeats=15)["f"]
-    measured = {
-        "skstruct HALS": _per_iteration(lambda i: _fixed(k, i).fit(X), 20, 220),
-        "skstruct MU": _per_iteration(
-            lambda i: _fixed(k, i, solver="mu").fit(X), 20, 220
-        ),
-    }
+    measured, floor = _per_iteration(
+        _solvers(X, k), lambda: (X @ A, X.transpose(0, 2, 1) @ A), 20, 220
+    )
     return case(
         "One iteration, many small slices",
         f"{m} x {n} x {n}, {k} groups; floor: X_t A and X_t' A as batched products",
         measured,
         {name: _relative(e["result"], X) for name, e in measured.items()},
         ours="skstruct HALS",
-        floor_seconds=floor["seconds"],
+        floor_seconds=floor,
     )
 
 
-def _sparse_case(quick):
-    n, m, nnz, k = (500, 4, 5_000, 5) if quick else (10_000, 20, 200_000, 10)
+def _sparse_case(quick, m, nnz, k):
+    n = 500 if quick else 10_000
+    if quick:
+        nnz //= 40
     rng = np.random.default_rng(0)
     X = [
         sparse.random_array((n, n), density=nnz / m / n / n, rng=rng, format="csr")
@@ -111,13 +131,9 @@ def _sparse_case(quick):
     A = rng.uniform(size=(n, k))
     tall = sparse.vstack(X).tocsr()
     flipped = sparse.vstack([x.T for x in X]).tocsr()
-    floor = measure({"f": lambda: (tall @ A, flipped @ A)}, repeats=15)["f"]
-    measured = {
-        "skstruct HALS": _per_iteration(lambda i: _fixed(k, i).fit(X), 5, 35),
-        "skstruct MU": _per_iteration(
-            lambda i: _fixed(k, i, solver="mu").fit(X), 5, 35
-        ),
-    }
+    measured, floor = _per_iteration(
+        _solvers(X, k), lambda: (tall @ A, flipped @ A), 5, 35
+    )
     return case(
         "One iteration, sparse",
         f"{m} slices, n={n}, {nnz} nonzeros, {k} groups; floor: SciPy's two products "
@@ -125,7 +141,7 @@ def _sparse_case(quick):
         measured,
         {},
         ours="skstruct HALS",
-        floor_seconds=floor["seconds"],
+        floor_seconds=floor,
     )
 
 
