@@ -101,14 +101,14 @@ class NonnegativeRESCAL(RelationalModel):
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_entities_, n_components)
+    components_ : ndarray of shape (n_entities, n_components)
         Memberships A. Columns sum to 1 (0 for a group that died) and are ordered by
         decreasing flow out of and into the group.
-    relations_ : ndarray of shape (n_relations_, n_components, n_components)
+    relations_ : ndarray of shape (n_relations, n_components, n_components)
         ``relations_[t, a, b]`` is the total flow from group a to group b in slice t.
     reconstruction_err_ : float
         Root of the summed squared residual over observed cells.
-    objective_history_ : ndarray of shape (n_iter_ + 1,)
+    objective_history_ : ndarray of shape (n_iter + 1,)
         Objective after each iteration and after the last solve for the relations,
         penalties included. With ``compress=True``: of the exact iterations only.
     n_iter_ : int

@@ -75,14 +75,14 @@ class RESCAL(RelationalModel):
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_entities_, n_components)
+    components_ : ndarray of shape (n_entities, n_components)
         Entity vectors A, unique only up to an invertible k x k matrix: compare
         reconstructions, never A itself.
-    relations_ : ndarray of shape (n_relations_, n_components, n_components)
+    relations_ : ndarray of shape (n_relations, n_components, n_components)
         Relations R_t.
     reconstruction_err_ : float
         Root of the summed squared residual over observed cells.
-    objective_history_ : ndarray of shape (n_iter_ + 1,)
+    objective_history_ : ndarray of shape (n_iter + 1,)
         Objective after each iteration and after the last solve for the relations.
     n_iter_ : int
         Number of iterations.

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._base import StructEstimator
@@ -33,6 +34,11 @@ class RelationalModel(
     """Shared parent of :class:`RESCAL` and :class:`NonnegativeRESCAL`."""
 
     _nonnegative = False
+
+    # Starts and triples belong to one data set: nothing that a search could route.
+    __metadata_request__fit = {"A_init": UNUSED, "R_init": UNUSED}
+    __metadata_request__predict = {"triples": UNUSED, "threshold": UNUSED}
+    __metadata_request__decision_function = {"triples": UNUSED}
 
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],

@@ -249,7 +249,7 @@ class RESCALRankSelector(
 
         Returns
         -------
-        relations : ndarray of shape (m, n_components_ ** 2)
+        relations : ndarray of shape (m, k ** 2)
             As from :meth:`NonnegativeRESCAL.transform`.
         """
         check_is_fitted(self)
@@ -260,7 +260,7 @@ class RESCALRankSelector(
 
         Parameters
         ----------
-        X : array-like of shape (m, n_components_ ** 2)
+        X : array-like of shape (m, k ** 2)
             As from :meth:`transform`.
 
         Returns
