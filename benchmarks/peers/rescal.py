@@ -40,7 +40,7 @@ def _relative(model, X):
     return {"relative_error": model.reconstruction_err_ / np.linalg.norm(X)}
 
 
-def _per_iteration(programs, products, few, many, repeats=7):
+def _per_iteration(programs, products, few, many, repeats=5):
     """Seconds of one iteration and of the two products, from interleaved rounds.
 
     A round runs short fits, long fits and as many products as the long fits have more
