@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
 from ._impute import make_fairness_clusters, make_low_rank_with_missing
+from ._nested_tensor import make_nested_tensor
 from ._relational import (
     fetch_kinship,
     fetch_nations,
@@ -20,5 +21,6 @@ __all__ = [
     "load_family_trees",
     "make_fairness_clusters",
     "make_low_rank_with_missing",
+    "make_nested_tensor",
     "make_relational_communities",
 ]

@@ -2,7 +2,13 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+from ._phase_diagram import PhaseDiagramDisplay
 from ._rank_selection import RankSelectionDisplay
 from ._relations import RankStabilityDisplay, RelationsDisplay
 
-__all__ = ["RankSelectionDisplay", "RankStabilityDisplay", "RelationsDisplay"]
+__all__ = [
+    "PhaseDiagramDisplay",
+    "RankSelectionDisplay",
+    "RankStabilityDisplay",
+    "RelationsDisplay",
+]
