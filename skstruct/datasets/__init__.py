@@ -5,10 +5,24 @@
 from ._impute import make_fairness_clusters, make_low_rank_with_missing
 from ._mixture import make_gaussian_stream
 from ._nested_tensor import make_nested_tensor
+from ._relational import (
+    fetch_kinship,
+    fetch_nations,
+    fetch_trade_flows,
+    fetch_umls,
+    load_family_trees,
+    make_relational_communities,
+)
 
 __all__ = [
+    "fetch_kinship",
+    "fetch_nations",
+    "fetch_trade_flows",
+    "fetch_umls",
+    "load_family_trees",
     "make_fairness_clusters",
     "make_gaussian_stream",
     "make_low_rank_with_missing",
     "make_nested_tensor",
+    "make_relational_communities",
 ]

@@ -4,5 +4,11 @@
 
 from ._phase_diagram import PhaseDiagramDisplay
 from ._rank_selection import RankSelectionDisplay
+from ._relations import RankStabilityDisplay, RelationsDisplay
 
-__all__ = ["PhaseDiagramDisplay", "RankSelectionDisplay"]
+__all__ = [
+    "PhaseDiagramDisplay",
+    "RankSelectionDisplay",
+    "RankStabilityDisplay",
+    "RelationsDisplay",
+]
