@@ -1,0 +1,386 @@
+"""Loops over pixels and graph edges of structured sparse NMF.
+
+Arithmetic is in float64 whatever the arrays hold; a pixel's abundances live in a
+short local array while its neighbours are summed.
+"""
+
+# SPDX-License-Identifier: BSD-3-Clause
+
+import math
+
+import numpy as np
+
+from .._jit import jit
+
+_SUMS = {"fastmath": {"reassoc", "contract"}}
+
+# How the abundances of one pixel are updated.
+LASSO, HALF, QUADRATIC, SIMPLEX = 0, 1, 2, 3
+
+# Positions in the array of sums that the sweeps fill.
+FIT, CROSS, DEGREE, MASS, ROOTS, TO_ONE = range(6)
+
+# Slope of the square root at zero, where it is infinite: that of a = 1e-4.
+_SMALL = 1e-4
+
+
+@jit()
+def half_threshold(z, mu):
+    """Minimiser over a >= 0 of ``(a - z)^2 + mu sqrt(a)``."""
+    if mu <= 0.0:
+        return max(z, 0.0)
+    if z <= 0.75 * 2.0 ** (1.0 / 3.0) * mu ** (2.0 / 3.0):
+        return 0.0
+    phi = math.acos(0.125 * mu * (z / 3.0) ** -1.5)
+    return 2.0 / 3.0 * z * (1.0 + math.cos(2.0 / 3.0 * (math.pi - phi)))
+
+
+@jit()
+def solve_support(H, c, simplex, support, size, L, z, one):
+    """Minimise ``1/2 z' H z - c' z`` over the variables of `support`, signs free.
+
+    With `simplex` under ``sum z = 1``; returns its multiplier (else 0). `L`, `z` and
+    `one` are work space; the result is ``z[:size]``.
+    """
+    for i in range(size):
+        p = support[i]
+        for j in range(i + 1):
+            s = H[p, support[j]]
+            for k in range(j):
+                s -= L[i, k] * L[j, k]
+            if i == j:
+                # Parallel endmembers: a trace of a ridge picks one solution.
+                L[i, i] = math.sqrt(max(s, 1e-12 * H[p, p] + 1e-300))
+            else:
+                L[i, j] = s / L[j, j]
+        s, t = c[p], 1.0
+        for k in range(i):
+            s -= L[i, k] * z[k]
+            t -= L[i, k] * one[k]
+        z[i] = s / L[i, i]
+        one[i] = t / L[i, i]
+    nu = 0.0
+    if simplex:
+        # Products with H^-1 through the forward substitutions alone.
+        with_c, with_one = 0.0, 0.0
+        for i in range(size):
+            with_c += z[i] * one[i]
+            with_one += one[i] * one[i]
+        nu = (with_c - 1.0) / with_one
+        for i in range(size):
+            z[i] -= nu * one[i]
+    for i in range(size - 1, -1, -1):
+        s = z[i]
+        for k in range(i + 1, size):
+            s -= L[k, i] * z[k]
+        z[i] = s / L[i, i]
+    return nu
+
+
+@jit()
+def solve_pixel(H, c, simplex, a, support, free, L, z, one):
+    """Minimise ``1/2 a' H a - c' a`` over a >= 0, with `simplex` also sum a = 1.
+
+    A primal active-set method that starts from `a` and overwrites it: finite, exact
+    up to rounding, and the objective falls from step to step. The other arrays are
+    work space of the length of `a`.
+    """
+    K = a.size
+    total, top = 0.0, 0.0
+    for k in range(K):
+        total += a[k]
+        top = max(top, abs(c[k]), H[k, k] if simplex else 0.0)
+    tol = 1e-11 * top
+    if simplex:
+        if total > 0.0:
+            for k in range(K):
+                a[k] /= total
+        else:
+            best = 0
+            for k in range(1, K):
+                if 0.5 * H[k, k] - c[k] < 0.5 * H[best, best] - c[best]:
+                    best = k
+            a[best] = 1.0
+    size = 0
+    for k in range(K):
+        free[k] = True
+        if a[k] > 0.0:
+            support[size] = k
+            size += 1
+    entered = -1
+    for _ in range(8 * K + 16):
+        if size > 0:
+            nu = solve_support(H, c, simplex, support, size, L, z, one)
+            step, leaving = 1.0, -1
+            for i in range(size):
+                if z[i] <= 0.0:
+                    k = support[i]
+                    ratio = a[k] / (a[k] - z[i]) if a[k] > 0.0 else 0.0
+                    if ratio < step or leaving < 0:
+                        step, leaving = ratio, i
+            for i in range(size):
+                k = support[i]
+                a[k] += step * (z[i] - a[k])
+            if leaving >= 0:
+                k = support[leaving]
+                a[k] = 0.0
+                if k == entered and step == 0.0:
+                    # Rounding let it in: not again at this point.
+                    free[k] = False
+                size -= 1
+                for i in range(leaving, size):
+                    support[i] = support[i + 1]
+                continue
+            for k in range(K):
+                if k != entered:
+                    free[k] = True
+        else:
+            nu = 0.0
+        steepest, entered = tol, -1
+        for k in range(K):
+            if a[k] > 0.0 or not free[k]:
+                continue
+            w = c[k] - nu
+            for i in range(size):
+                w -= H[k, support[i]] * a[support[i]]
+            if w > steepest:
+                steepest, entered = w, k
+        if entered < 0:
+            break
+        support[size] = entered
+        size += 1
+
+
+@jit()
+def solve_rows(H, C, simplex, A):
+    """`solve_pixel` for every row of `A`, in place."""
+    K = A.shape[1]
+    a, c, z, one = np.empty(K), np.empty(K), np.empty(K), np.empty(K)
+    L = np.empty((K, K))
+    support, free = np.empty(K, np.int64), np.empty(K, np.bool_)
+    for n in range(A.shape[0]):
+        for k in range(K):
+            a[k] = A[n, k]
+            c[k] = C[n, k]
+        solve_pixel(H, c, simplex, a, support, free, L, z, one)
+        for k in range(K):
+            A[n, k] = a[k]
+
+
+@jit()
+def sweep(
+    A, B, G, start, indptr, indices, weights, degree, lam, alpha, delta2, mode,
+    root, n_inner, sums,
+):  # fmt: skip
+    """Gauss-Seidel sweeps over the pixels ``start ... start + len(B)``, in place.
+
+    ``B = X M'`` of these pixels and ``G = M M'``. The terms of the objective after
+    the last sweep are added to `sums`. For the graph that needs no pass of its own:
+    half the cross term is the sum over neighbours with a smaller number, and these
+    have their final values when a pixel is visited.
+    """
+    K = A.shape[1]
+    graph = lam > 0.0
+    a, c, s = np.empty(K), np.empty(K), np.zeros(K)
+    old, z, one = np.empty(K), np.empty(K), np.empty(K)
+    L, H = np.empty((K, K)), np.empty((K, K))
+    support, free = np.empty(K, np.int64), np.empty(K, np.bool_)
+    for j in range(K):
+        for k in range(K):
+            H[j, k] = G[j, k] + delta2
+    for inner in range(n_inner):
+        last = inner == n_inner - 1
+        for i in range(B.shape[0]):
+            n = start + i
+            for k in range(K):
+                a[k] = A[n, k]
+                c[k] = B[i, k] + delta2
+            ridge = 0.0
+            if graph:
+                ridge = lam * degree[n]
+                for k in range(K):
+                    s[k] = 0.0
+                t, end = indptr[n], indptr[n + 1]
+                while t < end and indices[t] < n:
+                    m, w = indices[t], weights[t]
+                    for k in range(K):
+                        s[k] += w * A[m, k]
+                    t += 1
+                for k in range(K):
+                    one[k] = s[k]
+                while t < end:
+                    m, w = indices[t], weights[t]
+                    for k in range(K):
+                        s[k] += w * A[m, k]
+                    t += 1
+                for k in range(K):
+                    c[k] += lam * s[k]
+                    # Smaller neighbours only, kept for the objective.
+                    s[k] = one[k]
+            if mode == LASSO:
+                for k in range(K):
+                    g = c[k] - alpha
+                    for j in range(K):
+                        g -= H[k, j] * a[j]
+                    h = H[k, k] + ridge
+                    g += H[k, k] * a[k]
+                    a[k] = max(g, 0.0) / h if h > 0.0 else 0.0
+            elif mode == HALF:
+                for k in range(K):
+                    g = c[k] + H[k, k] * a[k]
+                    for j in range(K):
+                        g -= H[k, j] * a[j]
+                    h = H[k, k] + ridge
+                    a[k] = half_threshold(g / h, 2.0 * alpha / h) if h > 0.0 else 0.0
+            else:
+                for k in range(K):
+                    H[k, k] += ridge
+                if mode == QUADRATIC:
+                    for k in range(K):
+                        c[k] -= alpha
+                    solve_pixel(H, c, False, a, support, free, L, z, one)
+                elif alpha == 0.0:
+                    solve_pixel(H, c, True, a, support, free, L, z, one)
+                else:
+                    _root_on_simplex(
+                        H, c, alpha, a, old, support, free, L, z, one
+                    )  # fmt: skip
+                for k in range(K):
+                    H[k, k] = G[k, k] + delta2
+            for k in range(K):
+                A[n, k] = a[k]
+            if last:
+                fit, cross, square, mass, roots = 0.0, 0.0, 0.0, 0.0, 0.0
+                for k in range(K):
+                    x = float(A[n, k])
+                    fit += B[i, k] * x
+                    cross += s[k] * x
+                    square += x * x
+                    mass += x
+                    if root:
+                        roots += math.sqrt(x)
+                sums[FIT] += fit
+                sums[MASS] += mass
+                sums[ROOTS] += roots
+                if graph:
+                    sums[CROSS] += cross
+                    sums[DEGREE] += degree[n] * square
+                if delta2 > 0.0:
+                    sums[TO_ONE] += (1.0 - mass) ** 2
+
+
+@jit()
+def _root_on_simplex(H, c, alpha, a, old, support, free, L, z, one):
+    """A step down of ``1/2 a' H a - c' a + alpha sum sqrt(a)`` on the simplex.
+
+    The root is replaced by its tangent, which lies above it. At zero the tangent is
+    vertical; the slope at 1e-4 lets an absent endmember come back and is taken where
+    the true objective does not rise.
+    """
+    K = a.size
+    for k in range(K):
+        old[k] = a[k]
+        c[k] -= 0.5 * alpha / math.sqrt(max(old[k], _SMALL))
+    solve_pixel(H, c, True, a, support, free, L, z, one)
+    change = 0.0
+    for k in range(K):
+        c[k] += 0.5 * alpha / math.sqrt(max(old[k], _SMALL))
+        d = a[k] - old[k]
+        g = -c[k]
+        for j in range(K):
+            g += 0.5 * H[k, j] * (a[j] + old[j])
+        change += g * d + alpha * (math.sqrt(a[k]) - math.sqrt(old[k]))
+    if change <= 0.0:
+        return
+    for k in range(K):
+        a[k] = old[k]
+        # A slope that no fit can pay keeps zero at zero.
+        c[k] -= 0.5 * alpha / math.sqrt(old[k]) if old[k] > 1e-30 else 1e30
+    solve_pixel(H, c, True, a, support, free, L, z, one)
+    for k in range(K):
+        if old[k] <= 1e-30:
+            a[k] = 0.0
+
+
+@jit()
+def graph_sums(A, indptr, indices, weights, degree, sums):
+    """Add the graph terms of the objective to `sums`."""
+    for n in range(A.shape[0]):
+        square, cross = 0.0, 0.0
+        for k in range(A.shape[1]):
+            x = float(A[n, k])
+            square += x * x
+        for t in range(indptr[n], indptr[n + 1]):
+            m = indices[t]
+            if m >= n:
+                break
+            for k in range(A.shape[1]):
+                cross += weights[t] * A[m, k] * A[n, k]
+        sums[CROSS] += cross
+        sums[DEGREE] += degree[n] * square
+
+
+@jit(**_SUMS)
+def _squared_distance(X, n, m):
+    d = 0.0
+    for j in range(X.shape[1]):
+        e = X[n, j] - X[m, j]
+        d += e * e
+    return d
+
+
+@jit()
+def count_neighbours(number, half, counts):
+    """Pixels inside the window around each pixel; `number` is -1 outside the mask."""
+    rows, columns = number.shape
+    for r in range(rows):
+        for c in range(columns):
+            n = number[r, c]
+            if n < 0:
+                continue
+            found = -1
+            for p in range(max(0, r - half), min(rows, r + half + 1)):
+                for q in range(max(0, c - half), min(columns, c + half + 1)):
+                    found += number[p, q] >= 0
+            counts[n] = found
+
+
+@jit()
+def window_distances(X, number, half, indptr, indices, data):
+    """Squared distances of neighbouring pixels, as the entries of a CSR matrix.
+
+    Every pair is computed once, at its first pixel, and written to both rows: the
+    rows of the later pixels fill in the order of the numbers, so they come sorted.
+
+    Returns the sum over the entries.
+    """
+    rows, columns = number.shape
+    place = indptr[:-1].copy()
+    total = 0.0
+    for r in range(rows):
+        for c in range(columns):
+            n = number[r, c]
+            if n < 0:
+                continue
+            for p in range(r, min(rows, r + half + 1)):
+                left = c + 1 if p == r else max(0, c - half)
+                for q in range(left, min(columns, c + half + 1)):
+                    m = number[p, q]
+                    if m < 0:
+                        continue
+                    d = _squared_distance(X, n, m)
+                    indices[place[n]] = m
+                    data[place[n]] = d
+                    place[n] += 1
+                    indices[place[m]] = n
+                    data[place[m]] = d
+                    place[m] += 1
+                    total += 2.0 * d
+    return total
+
+
+@jit()
+def pair_distances(X, rows, columns, out):
+    """Squared distances of listed pairs of rows."""
+    for t in range(rows.size):
+        out[t] = _squared_distance(X, rows[t], columns[t])
