@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
     check_non_negative,
     validate_data,
 )
+from threadpoolctl import threadpool_limits
 
 from .._base import StructEstimator
 from .._callbacks import CallbackSupportMixin, fit_callbacks
@@ -71,7 +72,7 @@ class StructuredSparseNMF(
         Number of endmembers K.
     alpha : float, default=0.1
         Weight of the sparsity penalty, for data scaled to [0, 1] by one global factor.
-    graph_weight : float, default=0.1
+    graph_weight : float, default=0.03
         Weight of the graph penalty; of use between 0.01 and 0.3, since large values
         smear the maps and pull the spectra together.
     sparsity_norm : {1, 0.5}, default=1
@@ -117,7 +118,7 @@ shape (n_components, n_features), default="vca"
         lowest objective is solved.
     max_iter : int, default=300
         Largest number of iterations; some 60 are common.
-    tol : float, default=1e-5
+    tol : float, default=1e-6
         Stop when the objective falls by less relative to itself over five iterations.
     score_holdout : float in (0, 1), default=0.3
         Share of the bands that `score` hides.
@@ -244,7 +245,7 @@ shape (n_components, n_features), default="vca"
         n_components=4,
         *,
         alpha=0.1,
-        graph_weight=0.1,
+        graph_weight=0.03,
         sparsity_norm=1,
         endmember_norm="l2",
         sum_to_one=False,
@@ -261,7 +262,7 @@ shape (n_components, n_features), default="vca"
         init="vca",
         n_init=5,
         max_iter=300,
-        tol=1e-5,
+        tol=1e-6,
         score_holdout=0.3,
         score_random_state=0,
         n_jobs=None,
@@ -332,8 +333,12 @@ default=None
         self.affinity_, self.sigma_ = self._build_graph(X, affinity, positions)
         problem = self._problem(X, self.affinity_)
         starts = Starts(self.init, self.n_init, self.n_components, self.n_jobs)
-        A, M = starts.best(problem, check_random_state(self.random_state))
-        with fit_callbacks(self, X=X, max_iter=self.max_iter) as step:
+        # One BLAS thread: the products have few columns, and sums keep their order.
+        with (
+            threadpool_limits(1),
+            fit_callbacks(self, X=X, max_iter=self.max_iter) as step,
+        ):
+            A, M = starts.best(problem, check_random_state(self.random_state))
             options = {"max_iter": self.max_iter, "tol": self.tol, "step": step}
             if self.solver == "mu":
                 found = solve_mu(problem, self.affinity_, A, M, **options)
