@@ -67,16 +67,17 @@ class PixelCloud:
         X = self.X
         if self.signal_to_noise(K) < 15.0 + 10.0 * np.log10(K):
             V = self.centred_basis[:, : K - 1].astype(X.dtype)
-            Z = np.asarray(X @ V, dtype=np.float64) - self.mean @ V
+            Z = X @ V - (self.mean @ V).astype(X.dtype)
             top = np.sqrt(np.max(np.einsum("nk,nk->n", Z, Z), initial=0.0))
-            Y = np.column_stack([Z, np.full(len(Z), max(top, 1e-300))])
+            Y = np.column_stack([Z, np.full(len(Z), max(top, 1e-30), dtype=X.dtype)])
             return Y, lambda chosen: Z[chosen] @ V.T + self.mean
         V = self.basis[:, :K].astype(X.dtype)
-        Z = np.asarray(X @ V, dtype=np.float64)
+        Z = X @ V
         along = Z @ Z.mean(axis=0)
         # A pixel of (almost) zeros would be thrown to infinity.
-        safe = np.maximum(along, 1e-3 * max(along.max(initial=0.0), 1e-300))
-        return Z / safe[:, None], lambda chosen: Z[chosen] @ V.T
+        safe = np.maximum(along, 1e-3 * max(along.max(initial=0.0), 1e-30))
+        Z /= safe[:, None]
+        return Z, lambda chosen: (Z[chosen] * safe[chosen][:, None]) @ V.T
 
 
 def vca_pixels(Y, rng):
@@ -94,7 +95,7 @@ def vca_pixels(Y, rng):
         size = np.linalg.norm(f)
         # Pixels that span less than K dimensions leave nothing to project on.
         f = f / size if size > 1e-12 else w / np.linalg.norm(w)
-        chosen[k] = np.argmax(np.abs(Y @ f))
+        chosen[k] = np.argmax(np.abs(Y @ f.astype(Y.dtype)))
         E[:, k] = Y[chosen[k]]
     return chosen
 

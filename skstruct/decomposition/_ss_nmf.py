@@ -472,15 +472,17 @@ default=None
         A, M = found.A, found.M
         mass = A.sum(axis=0, dtype=np.float64) * np.linalg.norm(M, axis=1)
         order = np.argsort(-mass, kind="stable")
+        error = residual_norms(problem, A, M).sum()
+        self.reconstruction_err_ = float(np.sqrt(error))
         self.components_ = M[order].astype(dtype)
-        self.embedding_ = np.ascontiguousarray(A[:, order], dtype=dtype)
+        for rows in row_chunks(A.shape[0], A.shape[1] * 8):
+            A[rows] = A[rows][:, order]
+        self.embedding_ = A.astype(dtype, copy=False)
         self.n_components_ = M.shape[0]
         self.objective_ = float(found.objective)
         self.loss_curve_ = np.array(found.loss_curve)
         self.n_iter_ = found.n_iter
         self.converged_ = found.converged
-        error = residual_norms(problem, A, M).sum()
-        self.reconstruction_err_ = float(np.sqrt(error))
         unused = np.flatnonzero(mass[order] == 0)
         if unused.size:
             warnings.warn(

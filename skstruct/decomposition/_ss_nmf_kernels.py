@@ -169,15 +169,17 @@ def solve_rows(H, C, simplex, A):
 
 @jit()
 def sweep(
-    A, B, G, start, indptr, indices, weights, degree, lam, alpha, delta2, mode,
+    A, B, G, start, indptr, indices, weights, lam, alpha, delta2, mode,
     root, n_inner, sums,
 ):  # fmt: skip
-    """Gauss-Seidel sweeps over the pixels ``start ... start + len(B)``, in place.
+    """A Gauss-Seidel sweep over the pixels ``start ... start + len(B)``, in place.
 
-    ``B = X M'`` of these pixels and ``G = M M'``. The terms of the objective after
-    the last sweep are added to `sums`. For the graph that needs no pass of its own:
-    half the cross term is the sum over neighbours with a smaller number, and these
-    have their final values when a pixel is visited.
+    ``B = X M'`` of these pixels and ``G = M M'``. A pixel's neighbours are gathered
+    once; then its abundances are updated in turn, `n_inner` times, or solved together
+    in the modes that need it. The terms of the objective after the sweep are added
+    to `sums`. For the graph that needs no pass of its own: half the cross term is the
+    sum over neighbours with a smaller number, and these have their final values when
+    a pixel is visited.
     """
     K = A.shape[1]
     graph = lam > 0.0
@@ -188,85 +190,82 @@ def sweep(
     for j in range(K):
         for k in range(K):
             H[j, k] = G[j, k] + delta2
-    for inner in range(n_inner):
-        last = inner == n_inner - 1
-        for i in range(B.shape[0]):
-            n = start + i
+    fit, cross, squares, total, roots, to_one = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(B.shape[0]):
+        n = start + i
+        for k in range(K):
+            a[k] = A[n, k]
+            c[k] = B[i, k] + delta2
+        ridge, degree = 0.0, 0.0
+        if graph:
             for k in range(K):
-                a[k] = A[n, k]
-                c[k] = B[i, k] + delta2
-            ridge = 0.0
-            if graph:
-                ridge = lam * degree[n]
+                s[k] = 0.0
+                z[k] = 0.0
+            t, end = indptr[n], indptr[n + 1]
+            while t < end and indices[t] < n:
+                m, w = indices[t], weights[t]
+                degree += w
                 for k in range(K):
-                    s[k] = 0.0
-                t, end = indptr[n], indptr[n + 1]
-                while t < end and indices[t] < n:
-                    m, w = indices[t], weights[t]
-                    for k in range(K):
-                        s[k] += w * A[m, k]
-                    t += 1
+                    s[k] += w * A[m, k]
+                t += 1
+            while t < end:
+                m, w = indices[t], weights[t]
+                degree += w
                 for k in range(K):
-                    one[k] = s[k]
-                while t < end:
-                    m, w = indices[t], weights[t]
-                    for k in range(K):
-                        s[k] += w * A[m, k]
-                    t += 1
+                    z[k] += w * A[m, k]
+                t += 1
+            ridge = lam * degree
+            for k in range(K):
+                c[k] += lam * (s[k] + z[k])
+        if mode == LASSO:
+            for _ in range(n_inner):
                 for k in range(K):
-                    c[k] += lam * s[k]
-                    # Smaller neighbours only, kept for the objective.
-                    s[k] = one[k]
-            if mode == LASSO:
-                for k in range(K):
-                    g = c[k] - alpha
+                    g = c[k] - alpha + H[k, k] * a[k]
                     for j in range(K):
                         g -= H[k, j] * a[j]
                     h = H[k, k] + ridge
-                    g += H[k, k] * a[k]
                     a[k] = max(g, 0.0) / h if h > 0.0 else 0.0
-            elif mode == HALF:
+        elif mode == HALF:
+            for _ in range(n_inner):
                 for k in range(K):
                     g = c[k] + H[k, k] * a[k]
                     for j in range(K):
                         g -= H[k, j] * a[j]
                     h = H[k, k] + ridge
                     a[k] = half_threshold(g / h, 2.0 * alpha / h) if h > 0.0 else 0.0
-            else:
-                for k in range(K):
-                    H[k, k] += ridge
-                if mode == QUADRATIC:
-                    for k in range(K):
-                        c[k] -= alpha
-                    solve_pixel(H, c, False, a, support, free, L, z, one)
-                elif alpha == 0.0:
-                    solve_pixel(H, c, True, a, support, free, L, z, one)
-                else:
-                    _root_on_simplex(
-                        H, c, alpha, a, old, support, free, L, z, one
-                    )  # fmt: skip
-                for k in range(K):
-                    H[k, k] = G[k, k] + delta2
+        else:
             for k in range(K):
-                A[n, k] = a[k]
-            if last:
-                fit, cross, square, mass, roots = 0.0, 0.0, 0.0, 0.0, 0.0
+                H[k, k] += ridge
+            if mode == QUADRATIC:
                 for k in range(K):
-                    x = float(A[n, k])
-                    fit += B[i, k] * x
-                    cross += s[k] * x
-                    square += x * x
-                    mass += x
-                    if root:
-                        roots += math.sqrt(x)
-                sums[FIT] += fit
-                sums[MASS] += mass
-                sums[ROOTS] += roots
-                if graph:
-                    sums[CROSS] += cross
-                    sums[DEGREE] += degree[n] * square
-                if delta2 > 0.0:
-                    sums[TO_ONE] += (1.0 - mass) ** 2
+                    c[k] -= alpha
+                solve_pixel(H, c, False, a, support, free, L, z, one)
+            elif alpha == 0.0:
+                solve_pixel(H, c, True, a, support, free, L, z, one)
+            else:
+                _root_on_simplex(H, c, alpha, a, old, support, free, L, z, one)
+            for k in range(K):
+                H[k, k] = G[k, k] + delta2
+        mass, square = 0.0, 0.0
+        for k in range(K):
+            A[n, k] = a[k]
+            x = float(A[n, k])
+            fit += B[i, k] * x
+            cross += s[k] * x
+            square += x * x
+            mass += x
+            if root:
+                roots += math.sqrt(x)
+        total += mass
+        if graph:
+            squares += degree * square
+        to_one += (1.0 - mass) ** 2
+    sums[FIT] += fit
+    sums[MASS] += total
+    sums[ROOTS] += roots
+    sums[CROSS] += cross
+    sums[DEGREE] += squares
+    sums[TO_ONE] += to_one
 
 
 @jit()
@@ -303,21 +302,22 @@ def _root_on_simplex(H, c, alpha, a, old, support, free, L, z, one):
 
 
 @jit()
-def graph_sums(A, indptr, indices, weights, degree, sums):
+def graph_sums(A, indptr, indices, weights, sums):
     """Add the graph terms of the objective to `sums`."""
     for n in range(A.shape[0]):
-        square, cross = 0.0, 0.0
+        square, cross, degree = 0.0, 0.0, 0.0
         for k in range(A.shape[1]):
             x = float(A[n, k])
             square += x * x
         for t in range(indptr[n], indptr[n + 1]):
             m = indices[t]
+            degree += weights[t]
             if m >= n:
-                break
+                continue
             for k in range(A.shape[1]):
                 cross += weights[t] * A[m, k] * A[n, k]
         sums[CROSS] += cross
-        sums[DEGREE] += degree[n] * square
+        sums[DEGREE] += degree * square
 
 
 @jit(**_SUMS)

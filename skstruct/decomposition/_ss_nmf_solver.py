@@ -30,7 +30,7 @@ from ._ss_nmf_kernels import (
 _EPS = 1e-12
 
 # A chunk of X stays in the second-level cache between its two products.
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 19
 
 # How often a component without use is started again.
 _MAX_RESEEDS = 3
@@ -73,17 +73,14 @@ class Graph:
     indptr: np.ndarray
     indices: np.ndarray
     weights: np.ndarray
-    degree: np.ndarray
 
     @classmethod
     def of(cls, W, dtype):
         """From a CSR matrix with sorted indices, or None."""
         if W is None:
             empty = np.zeros(1, dtype=np.int32)
-            return cls(empty, empty[:0], np.zeros(0, dtype), np.zeros(0))
-        degree = np.asarray(W.sum(axis=1), dtype=np.float64).ravel()
-        weights = W.data.astype(dtype, copy=False)
-        return cls(W.indptr, W.indices, weights, degree)
+            return cls(empty, empty[:0], np.zeros(0, dtype))
+        return cls(W.indptr, W.indices, W.data.astype(dtype, copy=False))
 
 
 @dataclass
@@ -148,7 +145,7 @@ def penalty_sums(problem, A):
         sums[TO_ONE] = np.sum((1.0 - total) ** 2)
     if problem.lam > 0:
         g = problem.graph
-        graph_sums(A, g.indptr, g.indices, g.weights, g.degree, sums)
+        graph_sums(A, g.indptr, g.indices, g.weights, sums)
     return sums
 
 
@@ -199,7 +196,7 @@ def sweep_pass(problem, A, M):
         block = X[rows]
         B = np.ascontiguousarray(block @ right)
         sweep(
-            A, B, G, rows.start, g.indptr, g.indices, g.weights, g.degree,
+            A, B, G, rows.start, g.indptr, g.indices, g.weights,
             problem.lam, problem.alpha, problem.delta2, problem.mode, problem.root,
             problem.n_inner, sums,
         )  # fmt: skip
@@ -363,7 +360,7 @@ def solve_mu(problem, W, A, M, *, max_iter, tol, step=_no_step):
     an update can raise it, hence the best iterate.
     """
     X, lam, alpha, delta2 = problem.X, problem.lam, problem.alpha, problem.delta2
-    degree = problem.graph.degree[:, None]
+    degree = None if lam == 0 else W.sum(axis=1)[:, None]
     q = 0.5 if problem.root else 1.0
     A, M = A.astype(np.float64), np.array(M, dtype=np.float64)
     curve = []
@@ -431,7 +428,7 @@ def solve_abundances(problem, M, *, tol, max_iter=500):
     for _ in range(max_iter):
         before = A.copy()
         sweep(
-            A, B, G, 0, g.indptr, g.indices, g.weights, g.degree, problem.lam,
+            A, B, G, 0, g.indptr, g.indices, g.weights, problem.lam,
             problem.alpha, problem.delta2, mode, problem.root, 1, np.zeros(6),
         )  # fmt: skip
         moved = np.abs(A - before).max(initial=0.0)

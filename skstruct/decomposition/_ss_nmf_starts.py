@@ -26,7 +26,7 @@ _SCREENING = 25
 
 # Starts are compared on at most this many samples; a start is a set of spectra, and
 # so many samples determine it.
-_SCREENED_ROWS = 40_000
+_SCREENED_ROWS = 20_000
 
 _RANDOM = ("vca", "random")
 
@@ -49,16 +49,19 @@ class Starts:
         """
         candidates = [self._scaled(problem, M) for M in self._candidates(problem, rng)]
         if len(candidates) == 1:
-            M = candidates[0]
-            return self._first_abundances(problem, M), M
+            return _abundances(problem, candidates[0]), candidates[0]
+        A, M = self._screen(problem, candidates, rng)
+        if A.shape[0] == problem.X.shape[0]:
+            return A, M
+        return _abundances(problem, M), M
+
+    def _screen(self, problem, candidates, rng):
         screened = _screening_problem(problem, self.n_components, rng)
         found = run_tasks(
             _refine, [(screened, M) for M in candidates], n_jobs=self.n_jobs
         )
         chosen = min(found, key=lambda solution: solution.objective)
-        if chosen.A.shape[0] == problem.X.shape[0]:
-            return np.ascontiguousarray(chosen.A, dtype=problem.X.dtype), chosen.M
-        return self._first_abundances(problem, chosen.M), chosen.M
+        return np.ascontiguousarray(chosen.A, dtype=problem.X.dtype), chosen.M
 
     def _candidates(self, problem, rng):
         X, K = problem.X, self.n_components
@@ -106,10 +109,6 @@ class Starts:
             M /= np.linalg.norm(M, axis=1, keepdims=True)
         return M
 
-    @staticmethod
-    def _first_abundances(problem, M):
-        return _abundances(problem, M)
-
 
 def _abundances(problem, M):
     """Of each sample by itself; the square root starts from no penalty."""
@@ -135,7 +134,7 @@ def _screening_problem(problem, K, rng):
     X = problem.X
     N, L = X.shape
     if N > _SCREENED_ROWS:
-        chosen = np.sort(rng.choice(N, _SCREENED_ROWS, replace=False))
+        chosen = np.unique(rng.randint(N, size=_SCREENED_ROWS))
         X = X[chosen] if sparse.issparse(X) else np.ascontiguousarray(X[chosen])
         problem = replace(
             problem, X=X, graph=Graph.of(None, X.dtype), lam=0.0, norm2=None

@@ -59,7 +59,7 @@ def test_sweep_equals_its_numpy_twin(seed, q, alpha, single):
     sums = np.zeros(6)
     sweep(
         got, B, M @ M.T, 0, g.indptr.astype(np.int32), g.indices.astype(np.int32),
-        g.weights, g.degree, lam, alpha, 0.0, mode, q == 0.5, 2, sums,
+        g.weights, lam, alpha, 0.0, mode, q == 0.5, 2, sums,
     )  # fmt: skip
     want = ref.sweep(A, X @ M.T, M @ M.T, W, lam, alpha, q, 2)
     if not single:

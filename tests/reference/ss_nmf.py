@@ -16,10 +16,10 @@ def objective(X, A, M, W=None, lam=0.0, alpha=0.0, q=1.0, delta=0.0):
 
 
 def sweep(A, B, G, W, lam, alpha, q, n_inner):
-    """Gauss-Seidel over pixels and components, one scalar at a time."""
+    """Gauss-Seidel over pixels, and n_inner times over the scalars of each."""
     A = A.copy()
-    for _ in range(n_inner):
-        for n in range(A.shape[0]):
+    for n in range(A.shape[0]):
+        for _ in range(n_inner):
             for k in range(A.shape[1]):
                 h = G[k, k] + lam * W[n].sum()
                 c = B[n, k] - A[n] @ G[k] + A[n, k] * G[k, k] + lam * W[n] @ A[:, k]
