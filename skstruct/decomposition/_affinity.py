@@ -269,9 +269,7 @@ def _nearest(graph, k):
 def given_affinity(affinity, n_rows):
     """A user's affinity as canonical CSR; must be symmetric and non-negative."""
     if affinity is None:
-        raise ValueError(
-            "affinity='precomputed' needs the matrix: fit(X, affinity=W)."
-        )
+        raise ValueError("affinity='precomputed' needs the matrix: fit(X, affinity=W).")
     if not sparse.issparse(affinity):
         affinity = check_array(affinity, input_name="affinity")
     W = sparse.csr_array(affinity, dtype=np.float64, copy=True)

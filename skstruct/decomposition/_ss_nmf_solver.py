@@ -1,7 +1,7 @@
 """Solvers of structured sparse NMF: arrays in, arrays out.
 
-    F(A, M) = 1/2 ||X - A M||^2 + lam/2 sum_k a_k' (D - W) a_k + alpha sum A^q
-              + delta^2/2 sum_n (1 - sum_k A_nk)^2,      A, M >= 0
+F(A, M) = 1/2 ||X - A M||^2 + lam/2 sum_k a_k' (D - W) a_k + alpha sum A^q
+          + delta^2/2 sum_n (1 - sum_k A_nk)^2,      A, M >= 0
 """
 
 # SPDX-License-Identifier: BSD-3-Clause
@@ -14,7 +14,6 @@ from scipy import sparse
 from ._ss_nmf_kernels import (
     CROSS,
     DEGREE,
-
     HALF,
     LASSO,
     MASS,
@@ -435,5 +434,3 @@ def solve_abundances(problem, M, *, tol, max_iter=500):
         if moved <= tol * max(np.abs(A).max(initial=0.0), _EPS):
             return A, True
     return A, False
-
-

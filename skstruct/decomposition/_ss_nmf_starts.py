@@ -65,7 +65,7 @@ class Starts:
 
     def _candidates(self, problem, rng):
         X, K = problem.X, self.n_components
-        N, L = X.shape
+        L = X.shape[1]
         if not isinstance(self.init, str):
             M = check_array(self.init, dtype=np.float64, input_name="init")
             if M.shape != (K, L):

@@ -66,7 +66,16 @@ INSTANCES = {
         ],
         data=_data,
         outputs=("transform", "score"),
-        kinds=("F", "strided", "readonly", "memmap", "float32", "int", "bool", "sparse"),
+        kinds=(
+            "F",
+            "strided",
+            "readonly",
+            "memmap",
+            "float32",
+            "int",
+            "bool",
+            "sparse",
+        ),
         rank_designs=[_design(snr, clip) for snr in (20, 10) for clip in (True, False)],
     ),
 }

@@ -115,7 +115,9 @@ def test_abundances_are_certified(K, dtype):
     for solve, gap in ((nnls_abundances, ref.nnls_gap), (fcls, ref.simplex_gap)):
         A = solve(X, M)
         assert A.dtype == dtype and A.min() >= 0
-        gaps = np.array([gap(x, a, M) for x, a in zip(X.astype(float), A.astype(float))])
+        gaps = np.array(
+            [gap(x, a, M) for x, a in zip(X.astype(float), A.astype(float))]
+        )
         size = np.maximum(np.sum(X.astype(float) ** 2, axis=1), np.sum(M[0] ** 2))
         assert np.max(gaps / size) < 1e-6
     assert_allclose(fcls(X, M).sum(axis=1), 1.0, rtol=1e-6)
