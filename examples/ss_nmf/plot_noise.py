@@ -76,7 +76,7 @@ for j, snr in enumerate(levels):
             rmse[i, j] += scores.mean_rmse / len(seeds)
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained", sharex=True)
+figure, axes = plt.subplots(1, 2, figsize=(10, 4.8), layout="constrained", sharex=True)
 styles = ["s:", "v:", "^--", "D--", "o--", "o-"]
 colours = ["0.6", "0.4", "C0", "C4", "C1", "C3"]
 for ax, table, label in (
@@ -89,10 +89,11 @@ for ax, table, label in (
     ax.set_xlabel("signal-to-noise ratio (dB)")
     ax.set_ylabel(label)
     ax.set_ylim(bottom=0)
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 plt.show()
 
 # %%
-# A sparsity penalty keeps the spectra right at every noise level; the graph on top of
-# it halves the error of the maps in strong noise. The graph alone smears maps and
-# spectra into each other.
+# A sparsity penalty keeps the spectra right at every noise level, and the graph on top
+# of it lowers the error of the maps by a third or more in strong noise. Without noise,
+# picking pure pixels is hard to beat; the graph alone smears maps and spectra into each
+# other.
