@@ -15,7 +15,7 @@ from .._jit import jit
 _SUMS = {"fastmath": {"reassoc", "contract"}}
 
 # How the abundances of one pixel are updated.
-LASSO, HALF, QUADRATIC, SIMPLEX = 0, 1, 2, 3
+LASSO, HALF, PROGRAM = 0, 1, 2
 
 # Positions in the array of sums that the sweeps fill.
 FIT, CROSS, DEGREE, MASS, ROOTS, TO_ONE = range(6)
@@ -168,137 +168,153 @@ def solve_rows(H, C, simplex, A):
 
 
 @jit()
+def gather(A, indptr, indices, weights, n, before, after):
+    """Weighted sums over the neighbours of pixel n before and after it; its degree."""
+    for k in range(before.size):
+        before[k] = 0.0
+        after[k] = 0.0
+    degree = 0.0
+    t, end = indptr[n], indptr[n + 1]
+    while t < end and indices[t] < n:
+        m, w = indices[t], weights[t]
+        degree += w
+        for k in range(before.size):
+            before[k] += w * A[m, k]
+        t += 1
+    while t < end:
+        m, w = indices[t], weights[t]
+        degree += w
+        for k in range(before.size):
+            after[k] += w * A[m, k]
+        t += 1
+    return degree
+
+
+@jit()
+def account(A, B, i, n, before, degree, root, sums):
+    """Add the terms of pixel n to the sums of the objective.
+
+    For the graph this needs no pass of its own: half the cross term is the sum over
+    the neighbours before n, and these have their final values when n is visited.
+    """
+    fit, cross, square, mass, roots = 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(before.size):
+        x = float(A[n, k])
+        fit += B[i, k] * x
+        cross += before[k] * x
+        square += x * x
+        mass += x
+        if root:
+            roots += math.sqrt(x)
+    sums[FIT] += fit
+    sums[CROSS] += cross
+    sums[DEGREE] += degree * square
+    sums[MASS] += mass
+    sums[ROOTS] += roots
+    sums[TO_ONE] += (1.0 - mass) ** 2
+
+
+@jit()
 def sweep(
-    A, B, G, start, indptr, indices, weights, lam, alpha, delta2, mode,
-    root, n_inner, sums,
+    A, B, G, start, indptr, indices, weights, lam, alpha, delta2, mode, root,
+    n_inner, sums,
 ):  # fmt: skip
     """A Gauss-Seidel sweep over the pixels ``start ... start + len(B)``, in place.
 
-    ``B = X M'`` of these pixels and ``G = M M'``. A pixel's neighbours are gathered
-    once; then its abundances are updated in turn, `n_inner` times, or solved together
-    in the modes that need it. The terms of the objective after the sweep are added
-    to `sums`. For the graph that needs no pass of its own: half the cross term is the
-    sum over neighbours with a smaller number, and these have their final values when
-    a pixel is visited.
+    ``B = X M'`` of these pixels and ``G = M M'``; `mode` is LASSO or HALF. A pixel's
+    neighbours are gathered once; then its abundances are updated in turn, `n_inner`
+    times. The terms of the objective after the sweep are added to `sums`.
     """
     K = A.shape[1]
     graph = lam > 0.0
-    a, c, s = np.empty(K), np.empty(K), np.zeros(K)
-    old, z, one = np.empty(K), np.empty(K), np.empty(K)
-    L, H = np.empty((K, K)), np.empty((K, K))
-    support, free = np.empty(K, np.int64), np.empty(K, np.bool_)
+    a, c = np.empty(K), np.empty(K)
+    before, after = np.zeros(K), np.zeros(K)
+    H = np.empty((K, K))
     for j in range(K):
         for k in range(K):
             H[j, k] = G[j, k] + delta2
-    fit, cross, squares, total, roots, to_one = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    degree = 0.0
     for i in range(B.shape[0]):
         n = start + i
         for k in range(K):
             a[k] = A[n, k]
             c[k] = B[i, k] + delta2
-        ridge, degree = 0.0, 0.0
         if graph:
+            degree = gather(A, indptr, indices, weights, n, before, after)
             for k in range(K):
-                s[k] = 0.0
-                z[k] = 0.0
-            t, end = indptr[n], indptr[n + 1]
-            while t < end and indices[t] < n:
-                m, w = indices[t], weights[t]
-                degree += w
-                for k in range(K):
-                    s[k] += w * A[m, k]
-                t += 1
-            while t < end:
-                m, w = indices[t], weights[t]
-                degree += w
-                for k in range(K):
-                    z[k] += w * A[m, k]
-                t += 1
-            ridge = lam * degree
+                c[k] += lam * (before[k] + after[k])
+        ridge = lam * degree
+        for _ in range(n_inner):
             for k in range(K):
-                c[k] += lam * (s[k] + z[k])
-        if mode == LASSO:
-            for _ in range(n_inner):
-                for k in range(K):
-                    g = c[k] - alpha + H[k, k] * a[k]
-                    for j in range(K):
-                        g -= H[k, j] * a[j]
-                    h = H[k, k] + ridge
-                    a[k] = max(g, 0.0) / h if h > 0.0 else 0.0
-        elif mode == HALF:
-            for _ in range(n_inner):
-                for k in range(K):
-                    g = c[k] + H[k, k] * a[k]
-                    for j in range(K):
-                        g -= H[k, j] * a[j]
-                    h = H[k, k] + ridge
+                g = c[k] + H[k, k] * a[k]
+                for j in range(K):
+                    g -= H[k, j] * a[j]
+                h = H[k, k] + ridge
+                if mode == LASSO:
+                    a[k] = max(g - alpha, 0.0) / h if h > 0.0 else 0.0
+                else:
                     a[k] = half_threshold(g / h, 2.0 * alpha / h) if h > 0.0 else 0.0
-        else:
-            for k in range(K):
-                H[k, k] += ridge
-            if mode == QUADRATIC:
-                for k in range(K):
-                    c[k] -= alpha
-                solve_pixel(H, c, False, a, support, free, L, z, one)
-            elif alpha == 0.0:
-                solve_pixel(H, c, True, a, support, free, L, z, one)
-            else:
-                _root_on_simplex(H, c, alpha, a, old, support, free, L, z, one)
-            for k in range(K):
-                H[k, k] = G[k, k] + delta2
-        mass, square = 0.0, 0.0
         for k in range(K):
             A[n, k] = a[k]
-            x = float(A[n, k])
-            fit += B[i, k] * x
-            cross += s[k] * x
-            square += x * x
-            mass += x
-            if root:
-                roots += math.sqrt(x)
-        total += mass
-        if graph:
-            squares += degree * square
-        to_one += (1.0 - mass) ** 2
-    sums[FIT] += fit
-    sums[MASS] += total
-    sums[ROOTS] += roots
-    sums[CROSS] += cross
-    sums[DEGREE] += squares
-    sums[TO_ONE] += to_one
+        account(A, B, i, n, before, degree, root, sums)
 
 
 @jit()
-def _root_on_simplex(H, c, alpha, a, old, support, free, L, z, one):
-    """A step down of ``1/2 a' H a - c' a + alpha sum sqrt(a)`` on the simplex.
+def sweep_programs(
+    A, B, G, start, indptr, indices, weights, lam, alpha, delta2, simplex, root, sums,
+):  # fmt: skip
+    """As `sweep`, but the abundances of a pixel are solved together.
 
-    The root is replaced by its tangent, which lies above it. At zero the tangent is
-    vertical; the slope at 1e-4 lets an absent endmember come back and is taken where
-    the true objective does not rise.
+    On the simplex the root is replaced by its tangent, which lies above it. At zero
+    the tangent is vertical; the slope at 1e-4 lets an absent endmember come back and
+    is taken where the true objective of the pixel does not rise.
     """
-    K = a.size
-    for k in range(K):
-        old[k] = a[k]
-        c[k] -= 0.5 * alpha / math.sqrt(max(old[k], _SMALL))
-    solve_pixel(H, c, True, a, support, free, L, z, one)
-    change = 0.0
-    for k in range(K):
-        c[k] += 0.5 * alpha / math.sqrt(max(old[k], _SMALL))
-        d = a[k] - old[k]
-        g = -c[k]
-        for j in range(K):
-            g += 0.5 * H[k, j] * (a[j] + old[j])
-        change += g * d + alpha * (math.sqrt(a[k]) - math.sqrt(old[k]))
-    if change <= 0.0:
-        return
-    for k in range(K):
-        a[k] = old[k]
-        # A slope that no fit can pay keeps zero at zero.
-        c[k] -= 0.5 * alpha / math.sqrt(old[k]) if old[k] > 1e-30 else 1e30
-    solve_pixel(H, c, True, a, support, free, L, z, one)
-    for k in range(K):
-        if old[k] <= 1e-30:
-            a[k] = 0.0
+    K = A.shape[1]
+    graph = lam > 0.0
+    tangent = simplex and alpha > 0.0
+    a, c, old, slope = np.empty(K), np.empty(K), np.empty(K), np.zeros(K)
+    before, after, z, one = np.zeros(K), np.zeros(K), np.empty(K), np.empty(K)
+    L, H = np.empty((K, K)), np.empty((K, K))
+    support, free = np.empty(K, np.int64), np.empty(K, np.bool_)
+    degree = 0.0
+    for i in range(B.shape[0]):
+        n = start + i
+        if graph:
+            degree = gather(A, indptr, indices, weights, n, before, after)
+        for k in range(K):
+            a[k] = old[k] = A[n, k]
+            c[k] = B[i, k] + delta2 + lam * (before[k] + after[k])
+            for j in range(K):
+                H[k, j] = G[k, j] + delta2
+            H[k, k] += lam * degree
+            slope[k] = 0.0 if simplex else alpha
+        for attempt in range(2):
+            if tangent:
+                for k in range(K):
+                    a[k] = old[k]
+                    slope[k] = 0.5 * alpha / math.sqrt(max(old[k], _SMALL))
+                    if attempt == 1:
+                        # A slope that no fit can pay keeps zero at zero.
+                        slope[k] = 0.5 * alpha / math.sqrt(max(old[k], 1e-60))
+            for k in range(K):
+                c[k] -= slope[k]
+            solve_pixel(H, c, simplex, a, support, free, L, z, one)
+            for k in range(K):
+                c[k] += slope[k]
+            if not tangent or attempt == 1:
+                break
+            change = 0.0
+            for k in range(K):
+                g = -c[k]
+                for j in range(K):
+                    g += 0.5 * H[k, j] * (a[j] + old[j])
+                change += g * (a[k] - old[k])
+                change += alpha * (math.sqrt(a[k]) - math.sqrt(old[k]))
+            if change <= 0.0:
+                break
+        for k in range(K):
+            A[n, k] = a[k]
+        account(A, B, i, n, before, degree, root, sums)
 
 
 @jit()

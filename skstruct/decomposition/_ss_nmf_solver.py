@@ -17,13 +17,13 @@ from ._ss_nmf_kernels import (
     HALF,
     LASSO,
     MASS,
-    QUADRATIC,
+    PROGRAM,
     ROOTS,
-    SIMPLEX,
     TO_ONE,
     graph_sums,
     solve_rows,
     sweep,
+    sweep_programs,
 )
 
 _EPS = 1e-12
@@ -107,13 +107,10 @@ class Problem:
 
     @property
     def mode(self):
-        if self.simplex:
-            return SIMPLEX
-        if self.root and self.alpha > 0:
+        if self.root and self.alpha > 0 and not self.simplex:
             return HALF
-        # The pull to unit sums couples the abundances of a pixel strongly: they are
-        # solved together.
-        return QUADRATIC if self.delta2 > 0 else LASSO
+        # Unit sums couple the abundances of a pixel strongly: they are solved together.
+        return PROGRAM if self.simplex or self.delta2 > 0 else LASSO
 
     def rows_times(self, M):
         """The right factor of ``X M'``, in the type of X."""
@@ -173,6 +170,19 @@ def objective(problem, A, M, *, sums=None, P=None, Q=None):
     return 0.5 * data + problem.penalties(sums)
 
 
+def sweep_rows(problem, A, B, G, start, sums, mode=None, n_inner=None):
+    """Update the rows of A from `start` on, as many as B has, in place."""
+    mode = problem.mode if mode is None else mode
+    g = problem.graph
+    common = (A, B, G, start, g.indptr, g.indices, g.weights)
+    weights = (problem.lam, problem.alpha, problem.delta2)
+    if mode == PROGRAM:
+        sweep_programs(*common, *weights, problem.simplex, problem.root, sums)
+    else:
+        n_inner = problem.n_inner if n_inner is None else n_inner
+        sweep(*common, *weights, mode, problem.root, n_inner, sums)
+
+
 def sweep_pass(problem, A, M):
     """Update A in place while X is read once.
 
@@ -185,7 +195,7 @@ def sweep_pass(problem, A, M):
     sums : ndarray
         Terms of the penalties at the new A.
     """
-    X, g = problem.X, problem.graph
+    X = problem.X
     right = problem.rows_times(M)
     G = M @ M.T
     P = np.zeros((M.shape[0], X.shape[1]))
@@ -194,11 +204,7 @@ def sweep_pass(problem, A, M):
     for rows in chunks_of(X):
         block = X[rows]
         B = np.ascontiguousarray(block @ right)
-        sweep(
-            A, B, G, rows.start, g.indptr, g.indices, g.weights,
-            problem.lam, problem.alpha, problem.delta2, problem.mode, problem.root,
-            problem.n_inner, sums,
-        )  # fmt: skip
+        sweep_rows(problem, A, B, G, rows.start, sums)
         part = A[rows]
         P += (block.T @ part).T if sparse.issparse(X) else part.T @ block
         Q += part.T @ part
@@ -418,18 +424,14 @@ def solve_abundances(problem, M, *, tol, max_iter=500):
         return A, True
     if not rooted and not problem.simplex:
         # Neighbours couple the pixels; within one all is solved exactly.
-        mode = QUADRATIC
+        mode = PROGRAM
     else:
         mode = problem.mode
-    g = problem.graph
     B = np.ascontiguousarray(X @ right)
     # The objective flattens out before the abundances stand still.
     for _ in range(max_iter):
         before = A.copy()
-        sweep(
-            A, B, G, 0, g.indptr, g.indices, g.weights, problem.lam,
-            problem.alpha, problem.delta2, mode, problem.root, 1, np.zeros(6),
-        )  # fmt: skip
+        sweep_rows(problem, A, B, G, 0, np.zeros(6), mode, 1)
         moved = np.abs(A - before).max(initial=0.0)
         if moved <= tol * max(np.abs(A).max(initial=0.0), _EPS):
             return A, True

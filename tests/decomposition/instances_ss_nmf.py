@@ -58,7 +58,7 @@ INSTANCES = {
                 2, alpha=0, sum_to_one="soft", delta=1.0, init="nndsvda", random_state=0
             ),
             lambda: StructuredSparseNMF(
-                2, alpha=0, sum_to_one="exact", init="spa", max_iter=30, tol=0
+                2, alpha=0, sum_to_one="exact", init="spa", max_iter=10, tol=0
             ),
             lambda: StructuredSparseNMF(
                 2, alpha=0.01, init="random", n_init=2, solver="mu", random_state=0
