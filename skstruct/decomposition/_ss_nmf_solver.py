@@ -367,7 +367,9 @@ def solve_mu(problem, W, A, M, *, max_iter, tol, step=_no_step):
     X, lam, alpha, delta2 = problem.X, problem.lam, problem.alpha, problem.delta2
     degree = None if lam == 0 else W.sum(axis=1)[:, None]
     q = 0.5 if problem.root else 1.0
-    A, M = A.astype(np.float64), np.array(M, dtype=np.float64)
+    # What starts at zero would stay there.
+    A = np.maximum(A.astype(np.float64), 1e-3)
+    M = np.maximum(np.array(M, dtype=np.float64), 1e-6)
     curve = []
     best = (np.inf, A, M)
     change, converged = np.inf, False
