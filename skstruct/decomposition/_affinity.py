@@ -249,20 +249,15 @@ def _nearest(graph, k):
     rank = np.empty(rows.size, dtype=np.int64)
     rank[order] = np.arange(rows.size) - graph.indptr[rows[order]]
     keep = rank < k
-    # A pair stays when either side keeps it; +1 so that zero distances survive.
-    kept = sparse.csr_array(
-        (np.ones(keep.sum()), (rows[keep], graph.indices[keep])), shape=(N, N)
+    # A pair stays when either side keeps it; the transpose of the entry numbers tells
+    # the place of each entry's mirror image.
+    numbers = sparse.csr_array(
+        (np.arange(1, rows.size + 1), graph.indices, graph.indptr), shape=(N, N)
     )
-    kept = (kept + kept.T).tocsr()
-    kept.sort_indices()
-    pattern = np.asarray(graph.copy().astype(np.float64).data)
-    shifted = sparse.csr_array((pattern + 1.0, graph.indices, graph.indptr), (N, N))
-    kept.data[:] = 1.0
-    chosen = (shifted * kept).tocsr()
-    chosen.sort_indices()
-    data = (chosen.data - 1.0).astype(graph.dtype)
+    keep |= keep[numbers.T.tocsr().data - 1]
+    counts = np.bincount(rows[keep], minlength=N).astype(np.int32)
     return sparse.csr_array(
-        (data, chosen.indices.astype(np.int32), chosen.indptr.astype(np.int32)), (N, N)
+        (graph.data[keep], graph.indices[keep], _pointers(counts)), shape=(N, N)
     )
 
 

@@ -26,11 +26,12 @@ class PixelCloud:
     def __init__(self, X, n_components):
         self.X = X
         N, L = X.shape
-        self.mean = np.asarray(X.mean(axis=0), dtype=np.float64).ravel()
         if L <= _GRAM_BANDS and not sparse.issparse(X):
-            gram = np.zeros((L, L))
+            gram, total = np.zeros((L, L)), np.zeros(L)
             for rows in chunks_of(X):
                 gram += X[rows].T @ X[rows]
+                total += X[rows].sum(axis=0)
+            self.mean = total / N
             self.power = float(np.trace(gram)) / N
             values, vectors = np.linalg.eigh(gram / N)
             self.basis = vectors[:, ::-1][:, : min(n_components, N)]
@@ -39,6 +40,7 @@ class PixelCloud:
             self.centred_basis = vectors[:, ::-1][:, :n_components]
             self.centred_power = float(values[::-1][:n_components].sum())
         else:
+            self.mean = np.asarray(X.mean(axis=0), dtype=np.float64).ravel()
             _, s, V = largest_triplets(X.astype(np.float64), n_components)
             data = X.data if sparse.issparse(X) else X
             self.power = float(np.sum(np.square(data, dtype=np.float64))) / N

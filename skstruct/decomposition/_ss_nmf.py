@@ -106,7 +106,7 @@ class StructuredSparseNMF(
     sigma : "mean" or float, default="mean"
         Scale of the heat weights.
     n_inner : int, default=2
-        Sweeps over each block in one iteration.
+        Updates of each abundance and each endmember in one iteration.
     solver : {"cd", "mu"}, default="cd"
         "cd": block coordinate descent, accelerated and monotone. "mu": the
         multiplicative updates of the literature, for comparison.
