@@ -215,12 +215,13 @@ def update_endmembers(P, Q, M, *, unit, n_inner=2):
     """Exact minimisation over one endmember after the other, in place.
 
     With unit norms ``||a_k||^2 ||m_k||^2`` is constant, so that the best direction is
-    the clipped residual correlation itself.
+    the clipped residual correlation itself. Without, a spectrum of zeros is legal: it
+    is shade under a sum to one.
 
     Returns
     -------
     dead : list of int
-        Components whose best spectrum is zero.
+        Components without abundance, or whose best unit spectrum does not exist.
     """
     dead = []
     for _ in range(n_inner):
@@ -229,7 +230,8 @@ def update_endmembers(P, Q, M, *, unit, n_inner=2):
             b = P[k] - Q[k] @ M + Q[k, k] * M[k]
             np.maximum(b, 0.0, out=b)
             size = np.sqrt(b @ b)
-            if not size > 1e-14 * np.sqrt(np.vdot(P[k], P[k])) or Q[k, k] <= 0.0:
+            vanishes = not size > 1e-14 * np.sqrt(np.vdot(P[k], P[k]))
+            if Q[k, k] <= 0.0 or (unit and vanishes):
                 dead.append(k)
             else:
                 M[k] = b / (size if unit else Q[k, k])
@@ -239,17 +241,17 @@ def update_endmembers(P, Q, M, *, unit, n_inner=2):
 def _reseed(problem, A, M, dead, budget):
     """Start unused components again at the pixels that are explained worst.
 
-    A component whose best spectrum is zero only adds to F: its abundances go to zero
-    (on the simplex they stay, since they must sum to one).
+    One whose best unit spectrum does not exist only adds to F: its abundances go to
+    zero, which lowers F since no sum is asked for with unit lengths.
 
     Returns
     -------
     started : bool
         Whether a component was started again.
     """
-    if not problem.simplex:
+    if problem.unit:
         A[:, dead] = 0.0
-    again = [k for k in dead if budget[k] > 0 and not A[:, k].any()]
+    again = [k for k in dead if budget[k] > 0]
     if not again:
         return False
     error = residual_norms(problem, A, M)

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -77,6 +77,8 @@ def reference_objective(model, X, A=None):
 
 
 @settings(max_examples=15, deadline=None)
+@example(343, 5, "spa", 2, 0.2)
+@example(1, 4, "spa", 1, 0.2)
 @given(
     st.integers(0, 10**6),
     st.integers(1, 5),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from skstruct.decomposition import fcls, nnls_abundances, spa, spatial_affinity, vca
@@ -103,6 +103,18 @@ def test_pixel_programs_with_parallel_endmembers():
         assert np.isfinite(A).all()
         gaps = [gap(x, a, M) for x, a in zip(X, A)]
         assert np.max(gaps / np.sum(X**2, axis=1)) < 1e-6
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_endmember_of_zeros_is_shade(place):
+    """With it the sum of the others is at most one instead of one."""
+    rng = np.random.default_rng(0)
+    M = np.insert(rng.random((2, 8)), place, 0.0, axis=0)
+    X = rng.random((40, 1)) * (rng.dirichlet(np.ones(2), 40) @ M[M.any(axis=1)])
+    A = fcls(X, M)
+    assert_allclose(A @ M, X, atol=1e-10)
+    assert_allclose(A.sum(axis=1), 1.0)
+    assert_array_equal(nnls_abundances(X, M)[:, place], 0)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
