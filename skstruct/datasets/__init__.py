@@ -2,6 +2,7 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+from ._hyperspectral import fetch_jasper_ridge, make_hyperspectral_scene
 from ._impute import make_fairness_clusters, make_low_rank_with_missing
 from ._mixture import make_gaussian_stream
 from ._nested_tensor import make_nested_tensor
@@ -15,6 +16,7 @@ from ._relational import (
 )
 
 __all__ = [
+    "fetch_jasper_ridge",
     "fetch_kinship",
     "fetch_nations",
     "fetch_trade_flows",
@@ -22,6 +24,7 @@ __all__ = [
     "load_family_trees",
     "make_fairness_clusters",
     "make_gaussian_stream",
+    "make_hyperspectral_scene",
     "make_low_rank_with_missing",
     "make_nested_tensor",
     "make_relational_communities",

@@ -2,4 +2,18 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-__all__: list[str] = []
+from ._abundances import fcls, nnls_abundances
+from ._affinity import spatial_affinity
+from ._endmembers import spa, vca
+from ._ss_nmf import StructuredSparseNMF
+from ._unmix import unmix
+
+__all__ = [
+    "StructuredSparseNMF",
+    "fcls",
+    "nnls_abundances",
+    "spa",
+    "spatial_affinity",
+    "unmix",
+    "vca",
+]
