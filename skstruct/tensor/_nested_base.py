@@ -300,7 +300,7 @@ class NestedTensorBase(
 
         Returns
         -------
-        embedding : ndarray of shape (n_samples, n_components_)
+        embedding : ndarray of shape (n_samples, n_components)
             Equal to ``transform(X)``.
         """
         # Public methods share private ones: the input is checked once.
@@ -317,7 +317,7 @@ class NestedTensorBase(
 
         Returns
         -------
-        embedding : ndarray of shape (n_samples, n_components_)
+        embedding : ndarray of shape (n_samples, n_components)
             Scores, multiplied by the shrinkage of their singular values.
         """
         return self._embed(*self._read_mean(X))
@@ -327,7 +327,7 @@ class NestedTensorBase(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_components_)
+        X : array-like of shape (n_samples, n_components)
             From `transform`.
 
         Returns

@@ -63,11 +63,11 @@ class NestedTensorPCA(NestedTensorBase):
     view_gap_ : float
         Relative distance of the two leading eigenvalues of the (whitened) Gram
         matrix of the views. Near 0 the weights are not determined.
-    components_ : ndarray of shape (n_components_, n_features)
+    components_ : ndarray of shape (n_components, n_features)
         Leading singular vectors of the weighted mean, over the features.
-    singular_values_, shrunk_singular_values_ : ndarrays of shape (n_components_,)
+    singular_values_, shrunk_singular_values_ : ndarrays of shape (n_components,)
         Before and after shrinkage.
-    embedding_ : ndarray of shape (n_samples, n_components_)
+    embedding_ : ndarray of shape (n_samples, n_components)
         Scores of the training samples, shrunk.
     mean_ : ndarray of shape (n_features,)
         What `center` has taken away; else zero.
@@ -86,7 +86,7 @@ class NestedTensorPCA(NestedTensorBase):
         Signal-to-noise ratio of the views; inf without noise, NaN for one view. It
         is identified up to the convention of the theory that the spread of the
         samples has variance ``1 / (n_features + n_samples)``.
-    beta_M_ : ndarray of shape (n_components_,)
+    beta_M_ : ndarray of shape (n_components,)
         Signal-to-noise ratios of the components against the spread of the samples;
         0 at or below the noise edge.
     alignments_ : ndarray of shape (3,)
@@ -94,17 +94,17 @@ class NestedTensorPCA(NestedTensorBase):
         features, samples and views.
     lambda_ : float
         Largest singular value of the weighted mean.
-    loss_curve_ : ndarray of shape (n_iter_,)
+    loss_curve_ : ndarray of shape (n_iter,)
         Value of the rank-one approximation after each iteration, not falling. Only
         with ``method="tensor"``.
-    unfolded_components_ : ndarray of shape (n_components_, n_features, n_views)
+    unfolded_components_ : ndarray of shape (n_components, n_features, n_views)
         Right singular vectors of the unfolding of the whitened views; `transform`
         projects on them. Only with ``method="unfolding"``.
     n_iter_ : int
         Iterations of ``method="tensor"``; else 1.
     n_features_in_ : int
         Size of axis 1 of the input of `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of the flattened form, when all are strings.
 
     See Also
