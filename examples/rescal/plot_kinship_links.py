@@ -12,23 +12,18 @@ predicted from the others, and how much rank does that take?
 # %%
 # Data
 # ----
-# ``X[t, i, j] = 1`` where person i calls person j by term t. Without a network two
-# small family trees take the place of the Alyawarra.
+# ``X[t, i, j] = 1`` where person i calls person j by term t. The data are downloaded
+# once.
 import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from skstruct.datasets import fetch_kinship, load_family_trees
+from skstruct.datasets import fetch_kinship
 from skstruct.tensor import RESCAL, cross_validate_entries
 
-try:
-    kinship = fetch_kinship()
-    X, sections = kinship.X, kinship.classes
-except OSError as error:
-    print(f"Family trees instead of the Alyawarra: {error}")
-    trees = load_family_trees()
-    X, sections = trees.X, (trees.family == "Italian").astype(int)
+kinship = fetch_kinship()
+X, sections = kinship.X, kinship.classes
 base_rate = X.mean()
 
 # %%

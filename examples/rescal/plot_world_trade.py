@@ -14,22 +14,17 @@ both at once: memberships that do not change, flows between groups that do.
 # ----
 # Years instead of months; a country does not export to itself, and what was not
 # reported in the early years counts as nothing here, as in the paper that collected
-# the table. Without a network a simulated table takes its place.
+# the table. The data are downloaded once.
 import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from skstruct.datasets import fetch_trade_flows, make_relational_communities
+from skstruct.datasets import fetch_trade_flows
 from skstruct.plotting import RankStabilityDisplay, RelationsDisplay
 from skstruct.tensor import RESCALRankSelector
 
-try:
-    trade = fetch_trade_flows()
-except OSError as error:
-    print(f"A simulated table instead of world trade: {error}")
-    trade = make_relational_communities(23, 420, n_components=5, random_state=0)
-    trade.countries = [f"country {i + 1}" for i in range(23)]
+trade = fetch_trade_flows()
 annual = np.nan_to_num(trade.X).reshape(35, 12, 23, 23).sum(axis=1)
 years = [str(1981 + t) for t in range(35)]
 

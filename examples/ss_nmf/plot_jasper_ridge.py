@@ -9,23 +9,17 @@ the answer can be checked.
 """
 
 # %%
-# The data: 198 bands, scaled to [0, 1] by one factor. Without a network a simulated
-# scene takes its place.
+# The data: 198 bands, scaled to [0, 1] by one factor. They are downloaded once.
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from skstruct.datasets import fetch_jasper_ridge, make_hyperspectral_scene
+from skstruct.datasets import fetch_jasper_ridge
 from skstruct.decomposition import StructuredSparseNMF, fcls, vca
 from skstruct.metrics import unmixing_scores
 from skstruct.plotting import AbundanceMapDisplay
 
-try:
-    scene = fetch_jasper_ridge()
-except OSError as error:
-    print(f"A simulated scene instead of Jasper Ridge: {error}")
-    scene = make_hyperspectral_scene((60, 60), snr=20, shade=0.4, random_state=0)
-    scene.names = ["a", "b", "c", "d"]
+scene = fetch_jasper_ridge()
 
 # %%
 # Structured sparse NMF, and the usual two steps: pick the purest pixels, then solve

@@ -147,7 +147,7 @@ shape (n_components, n_features), default="vca"
         Scale of the heat weights in use, NaN where there are none.
     objective_ : float
         The minimised function at the solution.
-    loss_curve_ : ndarray of shape (n_iter_,)
+    loss_curve_ : ndarray of shape (n_iter,)
         The objective after each iteration; never rising with "cd".
     reconstruction_err_ : float
         Frobenius norm of ``X - A M``.
@@ -157,7 +157,7 @@ shape (n_components, n_features), default="vca"
         Whether `tol` was reached.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, when all are strings.
 
     See Also
