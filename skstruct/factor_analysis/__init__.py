@@ -2,4 +2,6 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-__all__: list[str] = []
+from ._cliques import correlation_threshold_path, independent_maximal_cliques
+
+__all__ = ["correlation_threshold_path", "independent_maximal_cliques"]

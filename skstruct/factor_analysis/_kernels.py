@@ -1,0 +1,176 @@
+"""Loops of the clique search and of the factor model. No BLAS here."""
+
+# SPDX-License-Identifier: BSD-3-Clause
+
+import numpy as np
+
+from .._jit import jit
+
+N_BINS = 4096
+
+
+@jit()
+def fill_levels(R, row0, col0, thresholds, bins, mirror, levels):
+    """Write into `levels` how many thresholds lie strictly below each |R|.
+
+    Parameters
+    ----------
+    R : ndarray of shape (a, b)
+        Block of correlations whose corner is entry (row0, col0) of the matrix.
+    thresholds : ndarray of shape (T,), ascending, of R's dtype
+    bins : ndarray of int64 of shape (N_BINS + 1,)
+        ``bins[k]``: number of thresholds strictly below ``k / N_BINS``.
+    mirror : bool
+        Whether the transposed block is written too.
+    levels : ndarray of unsigned integers of shape (p, p)
+        Its diagonal gets level 0.
+    """
+    a, b = R.shape
+    T = thresholds.shape[0]
+    # In square tiles, so that the transposed writes stay in the cache.
+    for i0 in range(0, a, 64):
+        for j0 in range(0, b, 64):
+            for i in range(i0, min(i0 + 64, a)):
+                for j in range(j0, min(j0 + 64, b)):
+                    r = abs(R[i, j])
+                    # The bin's start bounds the level from below; the comparisons
+                    # with the thresholds themselves decide it.
+                    level = bins[min(int(r * N_BINS), N_BINS)]
+                    while level < T and thresholds[level] < r:
+                        level += 1
+                    if row0 + i == col0 + j:
+                        level = 0
+                    levels[row0 + i, col0 + j] = level
+                    if mirror:
+                        levels[col0 + j, row0 + i] = level
+
+
+@jit()
+def count_degrees(levels, T, degrees):
+    """``degrees[i, t]``: neighbours of i, itself excluded, at threshold t."""
+    p = levels.shape[0]
+    counts = np.zeros((4, T + 1), np.int32)
+    for i in range(p):
+        counts[:] = 0
+        # Four tables in turn: equal neighbouring levels would wait for each other.
+        for j in range(p):
+            counts[j & 3, levels[i, j]] += 1
+        total = 0
+        for t in range(T - 1, -1, -1):
+            for k in range(4):
+                total += counts[k, t + 1]
+            degrees[i, t] = total
+
+
+@jit()
+def simplicial_path(levels, degrees, min_size, first, last):
+    """All (threshold, vertex) at which the vertex is in one maximal clique only.
+
+    Vertex i is simplicial at threshold t iff all pairs of its neighbours have a level
+    above t. Its neighbours are sorted by level, so that a lower threshold only appends
+    to the list; a pair of low level that was found once rules out all thresholds from
+    that level up to the one at hand.
+
+    Parameters
+    ----------
+    levels : ndarray of unsigned integers of shape (p, p)
+        Number of thresholds strictly below |r_ij|, symmetric, diagonal 0.
+    degrees : ndarray of int32 of shape (p, T)
+        From :func:`count_degrees`.
+    min_size : int
+        Smallest clique that counts, its centre included.
+    first, last : int
+        Range of vertices to test.
+
+    Returns
+    -------
+    found : ndarray of int64 of shape (m, 2)
+        Rows (t, i), i the lowest simplicial vertex of its clique; one per clique.
+    """
+    p, T = degrees.shape
+    order = np.empty(p, np.int64)
+    starts = np.empty(T + 2, np.int64)
+    # Members of a clique that a lower vertex already proved.
+    done = np.zeros((last - first, T), np.uint8)
+    found = np.empty((1024, 2), np.int64)
+    m_found = 0
+    for i in range(first, last):
+        if degrees[i, 0] + 1 < min_size:
+            continue
+        # Counting sort of the neighbours, highest level first.
+        for t in range(T - 1, -1, -1):
+            starts[t + 1] = degrees[i, t + 1] if t + 1 < T else 0
+        for j in range(p):
+            level = levels[i, j]
+            if level > 0:
+                order[starts[level]] = j
+                starts[level] += 1
+        verified = 0
+        t = T - 1
+        while t >= 0:
+            m = degrees[i, t]
+            if m + 1 < min_size:
+                t -= 1
+                continue
+            if done[i - first, t]:
+                verified = m
+                t -= 1
+                continue
+            witness = -1
+            # A clique needs neighbours of at least this degree; the first smaller
+            # one misses somebody.
+            for a in range(m):
+                j = order[a]
+                if degrees[j, t] < m:
+                    witness = t
+                    for b in range(m):
+                        if b != a and levels[j, order[b]] < witness:
+                            witness = levels[j, order[b]]
+                    break
+            if witness < 0:
+                for a in range(verified, m):
+                    j = order[a]
+                    low = t + 1
+                    for b in range(a):
+                        if levels[j, order[b]] < low:
+                            low = levels[j, order[b]]
+                            if low == 0:
+                                break
+                    if low <= t:
+                        witness = low
+                        break
+                    verified = a + 1
+            if witness >= 0:
+                # The pair is no edge for any threshold from its level on.
+                t = witness - 1
+                continue
+            leader = i
+            for a in range(m):
+                j = order[a]
+                if degrees[j, t] == m:
+                    leader = min(leader, j)
+                    if j >= first and j < last:
+                        done[j - first, t] = 1
+            if leader == i:
+                if m_found == found.shape[0]:
+                    grown = np.empty((2 * m_found, 2), np.int64)
+                    grown[:m_found] = found
+                    found = grown
+                found[m_found, 0] = t
+                found[m_found, 1] = i
+                m_found += 1
+            t -= 1
+    return found[:m_found]
+
+
+@jit()
+def neighbours_above(levels, t, vertices, indptr, members):
+    """Sorted closed neighbourhoods of `vertices` at threshold `t`."""
+    p = levels.shape[0]
+    for k in range(vertices.shape[0]):
+        i = vertices[k]
+        position = indptr[k]
+        for j in range(p):
+            if levels[i, j] > t or j == i:
+                members[position] = j
+                position += 1
