@@ -3,5 +3,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
 from ._cliques import correlation_threshold_path, independent_maximal_cliques
+from ._confirmatory import ConfirmatoryFactorAnalysis
 
-__all__ = ["correlation_threshold_path", "independent_maximal_cliques"]
+__all__ = [
+    "ConfirmatoryFactorAnalysis",
+    "correlation_threshold_path",
+    "independent_maximal_cliques",
+]

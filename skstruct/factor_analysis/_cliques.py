@@ -2,6 +2,7 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+import itertools
 from numbers import Integral, Real
 
 import numpy as np
@@ -72,8 +73,7 @@ class ThresholdStructure:
     def support(self):
         """Pattern of the loadings, bool of shape (n_features, n_factors)."""
         cliques = sorted(
-            tuple(self.members[a:b])
-            for a, b in zip(self.indptr[:-1], self.indptr[1:], strict=True)
+            tuple(self.members[a:b]) for a, b in itertools.pairwise(self.indptr)
         )
         support = np.zeros((self._n_features, len(cliques)), dtype=bool)
         for k, clique in enumerate(cliques):
@@ -369,7 +369,7 @@ def path_of_levels(levels, grid, min_size, *, keep_empty=False, n_jobs=None):
     else:
         parts = Parallel(n_jobs=n_parts, prefer="threads", require="sharedmem")(
             delayed(simplicial_path)(levels, degrees, min_size, a, b)
-            for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+            for a, b in itertools.pairwise(bounds)
         )
     found = np.concatenate(parts)
     found = found[np.lexsort((found[:, 1], found[:, 0]))]

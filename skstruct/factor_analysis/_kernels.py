@@ -174,3 +174,113 @@ def neighbours_above(levels, t, vertices, indptr, members):
             if levels[i, j] > t or j == i:
                 members[position] = j
                 position += 1
+
+
+@jit()
+def em_rows(C, T, indptr, indices, diag, floor, loadings, noise):
+    """Loadings and unique variances of the M step, row by row.
+
+    ``loadings[i, s] = C[s, s]^-1 T[i, s]`` on the row's support s, and
+    ``noise[i] = diag[i] - loadings[i] . T[i]``, not below ``floor[i]``.
+    """
+    p = diag.shape[0]
+    widest = 0
+    for i in range(p):
+        widest = max(widest, indptr[i + 1] - indptr[i])
+    L = np.zeros((widest, widest))
+    x = np.zeros(widest)
+    for i in range(p):
+        start = indptr[i]
+        m = indptr[i + 1] - start
+        same = i > 0 and m == start - indptr[i - 1]
+        if same:
+            for a in range(m):
+                if indices[start + a] != indices[start - m + a]:
+                    same = False
+                    break
+        if not same:
+            # Cholesky factor of C[s, s]; rows with equal supports share it.
+            for a in range(m):
+                for b in range(a + 1):
+                    value = C[indices[start + a], indices[start + b]]
+                    for c in range(b):
+                        value -= L[a, c] * L[b, c]
+                    if a == b:
+                        L[a, a] = np.sqrt(max(value, 1e-12))
+                    else:
+                        L[a, b] = value / L[b, b]
+        for a in range(m):
+            value = T[i, indices[start + a]]
+            for c in range(a):
+                value -= L[a, c] * x[c]
+            x[a] = value / L[a, a]
+        explained = 0.0
+        for a in range(m):
+            explained += x[a] * x[a]
+        for a in range(m - 1, -1, -1):
+            value = x[a]
+            for c in range(a + 1, m):
+                value -= L[c, a] * x[c]
+            x[a] = value / L[a, a]
+        for a in range(m):
+            loadings[i, indices[start + a]] = x[a]
+        noise[i] = max(diag[i] - explained, floor[i])
+
+
+LOADING, NOISE, CORRELATION = 0, 1, 2
+
+
+@jit()
+def _entry(kind, i, k, other, j, l, W, WG, WL, GWG, LWL, LWG):
+    # (1/2) tr(W dS W dS) for a pair of parameters with kind <= other.
+    if kind == 0:
+        if other == 0:
+            return W[i, j] * GWG[k, l] + WG[i, l] * WG[j, k]
+        if other == 1:
+            return W[i, j] * WG[j, k]
+        return WL[i, j] * LWG[l, k] + WL[i, l] * LWG[j, k]
+    if kind == 1:
+        if other == 1:
+            return 0.5 * W[i, j] * W[i, j]
+        return WL[i, j] * WL[i, l]
+    return LWL[i, j] * LWL[k, l] + LWL[i, l] * LWL[k, j]
+
+
+@jit()
+def quadratic_form(
+    kind1, first1, second1, kind2, first2, second2, W, WG, WL, GWG, LWL, LWG, out
+):
+    """``(1/2) tr(W dSigma_a W dSigma_b)`` for all pairs of two lists of parameters.
+
+    A parameter is (kind, first, second): a loading (0, row, factor), a unique variance
+    (1, row, 0) or a factor correlation (2, factor, factor). `W` is any symmetric
+    matrix, G the product of loadings and factor correlations, L the loadings. Two
+    lists of equal length and content give a symmetric matrix, of which half is
+    computed.
+    """
+    n1, n2 = kind1.shape[0], kind2.shape[0]
+    same = n1 == n2
+    if same:
+        for a in range(n1):
+            if (
+                kind1[a] != kind2[a]
+                or first1[a] != first2[a]
+                or second1[a] != second2[a]
+            ):
+                same = False
+                break
+    for a in range(n1):
+        for b in range(a + 1 if same else n2):
+            if kind1[a] <= kind2[b]:
+                value = _entry(
+                    kind1[a], first1[a], second1[a], kind2[b], first2[b], second2[b],
+                    W, WG, WL, GWG, LWL, LWG,
+                )  # fmt: skip
+            else:
+                value = _entry(
+                    kind2[b], first2[b], second2[b], kind1[a], first1[a], second1[a],
+                    W, WG, WL, GWG, LWL, LWG,
+                )  # fmt: skip
+            out[a, b] = value
+            if same:
+                out[b, a] = value
