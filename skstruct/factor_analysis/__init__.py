@@ -4,9 +4,11 @@
 
 from ._cliques import correlation_threshold_path, independent_maximal_cliques
 from ._confirmatory import ConfirmatoryFactorAnalysis
+from ._thresholding import CorrelationThresholding
 
 __all__ = [
     "ConfirmatoryFactorAnalysis",
+    "CorrelationThresholding",
     "correlation_threshold_path",
     "independent_maximal_cliques",
 ]

@@ -284,3 +284,102 @@ def quadratic_form(
             out[a, b] = value
             if same:
                 out[b, a] = value
+
+
+@jit()
+def row_score_tests(slope, weight, WG, GWG, mask, out):
+    """Score statistics of the zero loadings, the row's own parameters profiled out.
+
+    ``out[i, k] = slope^2 / (I_kk - b' H^-1 b)``, H the information of the free
+    loadings and the unique variance of row i; 0 where the loading is free.
+
+    Parameters
+    ----------
+    slope : ndarray of shape (p, d)
+        Minus half the gradient of F.
+    weight : ndarray of shape (p,)
+        Diagonal of Sigma^-1.
+    WG : ndarray of shape (p, d), GWG : ndarray of shape (d, d)
+    mask : ndarray of bool of shape (p, d)
+    """
+    p, d = slope.shape
+    L = np.empty((d + 1, d + 1))
+    b = np.empty(d + 1)
+    free = np.empty(d, np.int64)
+    for i in range(p):
+        m = 0
+        for k in range(d):
+            if mask[i, k]:
+                free[m] = k
+                m += 1
+        w = weight[i]
+        for a in range(m + 1):
+            for c in range(a + 1):
+                if a < m:
+                    value = w * GWG[free[a], free[c]] + WG[i, free[a]] * WG[i, free[c]]
+                elif c < m:
+                    value = w * WG[i, free[c]]
+                else:
+                    value = 0.5 * w * w
+                for e in range(c):
+                    value -= L[a, e] * L[c, e]
+                if a == c:
+                    L[a, a] = np.sqrt(max(value, 1e-12 * w * w))
+                else:
+                    L[a, c] = value / L[c, c]
+        for k in range(d):
+            if mask[i, k]:
+                out[i, k] = 0.0
+                continue
+            own = w * GWG[k, k] + WG[i, k] * WG[i, k]
+            left = own
+            for a in range(m + 1):
+                if a < m:
+                    value = w * GWG[free[a], k] + WG[i, free[a]] * WG[i, k]
+                else:
+                    value = w * WG[i, k]
+                for e in range(a):
+                    value -= L[a, e] * b[e]
+                b[a] = value / L[a, a]
+                left -= b[a] * b[a]
+            out[i, k] = slope[i, k] ** 2 / left if left > 1e-9 * own else 0.0
+
+
+@jit()
+def drop_losses(loadings, C, noise, mask, out):
+    """Loss of log-likelihood per row of data, times two, when one loading is dropped.
+
+    ``out[i, k] = log(1 + beta_k^2 / ((C_ss^-1)_kk noise_i))``; infinite off the
+    support.
+    """
+    p, d = loadings.shape
+    L = np.empty((d, d))
+    x = np.empty(d)
+    free = np.empty(d, np.int64)
+    for i in range(p):
+        m = 0
+        for k in range(d):
+            out[i, k] = np.inf
+            if mask[i, k]:
+                free[m] = k
+                m += 1
+        for a in range(m):
+            for c in range(a + 1):
+                value = C[free[a], free[c]]
+                for e in range(c):
+                    value -= L[a, e] * L[c, e]
+                if a == c:
+                    L[a, a] = np.sqrt(max(value, 1e-12))
+                else:
+                    L[a, c] = value / L[c, c]
+        for a in range(m):
+            # Diagonal of the inverse: squared length of L^-1 e_a.
+            inverse = 0.0
+            for c in range(a, m):
+                value = 1.0 if c == a else 0.0
+                for e in range(a, c):
+                    value -= L[c, e] * x[e]
+                x[c] = value / L[c, c]
+                inverse += x[c] * x[c]
+            beta = loadings[i, free[a]]
+            out[i, free[a]] = np.log1p(beta * beta / (inverse * noise[i]))
