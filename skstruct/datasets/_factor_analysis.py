@@ -78,11 +78,11 @@ def load_holzinger_swineford(n_tests=9, *, as_frame=False):
         feature_names=names,
         descriptions=dict(_TESTS_9) if kind == 9 else {},
         school=np.array([row[head.index("school")] for row in rows]),
-        grade=np.array([_grade(row[head.index("grade")]) for row in rows]),
+        grade=np.array([_number(row[head.index("grade")]) for row in rows]),
     )
 
 
-def _grade(text):
+def _number(text):
     return np.nan if text == "NA" else float(text)
 
 

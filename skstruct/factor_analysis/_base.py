@@ -357,6 +357,26 @@ class FactorModel(TransformerMixin, StructEstimator):
             srmr=srmr,
         )
 
+    def _summary_head(self):
+        state = "converged" if self.converged_ else "NOT converged"
+        return (
+            f"{type(self).__name__}: {self.n_components_} factors, "
+            f"{self.n_features_in_} variables, {self.n_samples_:g} rows, {state} after "
+            f"{self.n_iter_} iterations"
+        )
+
+    def _fit_lines(self):
+        f = self.fit_indices()
+        return [
+            f"chi2 {f['chi2']:.3f}, dof {f['dof']}, p {f['p_value']:.3g}; "
+            f"baseline chi2 {f['baseline_chi2']:.3f}, dof {f['baseline_dof']}",
+            f"CFI {f['cfi']:.3f}, TLI {f['tli']:.3f}, RMSEA {f['rmsea']:.3f} "
+            f"[{f['rmsea_ci_lower']:.3f}, {f['rmsea_ci_upper']:.3f}], "
+            f"SRMR {f['srmr']:.3f}",
+            f"log-likelihood {f['loglike']:.3f}, AIC {f['aic']:.3f}, "
+            f"BIC {f['bic']:.3f}, {f['n_parameters']} parameters",
+        ]
+
 
 class StructuredFactorModel(FactorModel):
     """A factor model with a zero pattern: standard errors and tests of zeros."""
@@ -619,26 +639,6 @@ class StructuredFactorModel(FactorModel):
             found = ", ".join(names[i] for i in self.heywood_)
             lines += ["", f"Unique variance at its lower bound (Heywood): {found}"]
         return "\n".join(lines)
-
-    def _summary_head(self):
-        state = "converged" if self.converged_ else "NOT converged"
-        return (
-            f"{type(self).__name__}: {self.n_components_} factors, "
-            f"{self.n_features_in_} variables, {self.n_samples_:g} rows, {state} after "
-            f"{self.n_iter_} iterations"
-        )
-
-    def _fit_lines(self):
-        f = self.fit_indices()
-        return [
-            f"chi2 {f['chi2']:.3f}, dof {f['dof']}, p {f['p_value']:.3g}; baseline chi2 "
-            f"{f['baseline_chi2']:.3f}, dof {f['baseline_dof']}",
-            f"CFI {f['cfi']:.3f}, TLI {f['tli']:.3f}, RMSEA {f['rmsea']:.3f} "
-            f"[{f['rmsea_ci_lower']:.3f}, {f['rmsea_ci_upper']:.3f}], "
-            f"SRMR {f['srmr']:.3f}",
-            f"log-likelihood {f['loglike']:.3f}, AIC {f['aic']:.3f}, "
-            f"BIC {f['bic']:.3f}, {f['n_parameters']} parameters",
-        ]
 
 
 def _inverse_information(info):

@@ -19,6 +19,7 @@ from ._solver import (
 )
 
 _EM_BEFORE_NEWTON = 10
+_EM_AT_EDGE = 100
 
 
 def estimate(
@@ -67,7 +68,8 @@ def estimate(
     large = support.n_parameters(orthogonal) > MAX_NEWTON
     fit = run_em(
         moments, start, support, floor,
-        n_steps=(10 if large else 1) * _EM_BEFORE_NEWTON, tol=tol, orthogonal=orthogonal,
+        n_steps=(10 if large else 1) * _EM_BEFORE_NEWTON,
+        tol=tol, orthogonal=orthogonal,
     )  # fmt: skip
     if table.incomplete is not None:
         table, fit = fit_missing(
@@ -81,6 +83,13 @@ def estimate(
             Likelihood(moments.S), fit.params, support, floor,
             tol=1e-4 * tol, max_iter=max_iter, **options,
         )  # fmt: skip
+        if not fit.converged and fit.n_iter < max_iter:
+            # At the edge of the domain EM still climbs.
+            more = run_em(
+                moments, fit.params, support, floor,
+                n_steps=_EM_AT_EDGE, tol=tol, orthogonal=orthogonal,
+            )  # fmt: skip
+            fit = fit._replace(params=more.params, F=more.F)
     elif not fit.converged:
         fit = run_lbfgs(
             moments, fit.params, support, floor,

@@ -130,7 +130,6 @@ def _derivatives(values, vectors, d):
 
 def _squared_multiple_uniqueness(R):
     """1 / (R^-1)_ii, of a slightly regularised matrix where R is singular."""
-    p = len(R)
     values, vectors = np.linalg.eigh(R)
     if values[0] < 1e-6:
         values = values + 0.05

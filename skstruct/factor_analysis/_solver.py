@@ -15,6 +15,8 @@ from ._kernels import em_rows, quadratic_form
 
 # Beyond this many parameters the information matrix costs more than it saves.
 MAX_NEWTON = 2000
+_SHORT_STEP = 1 / 64
+_MAX_STALLS = 4
 
 
 class Params(NamedTuple):
@@ -55,6 +57,7 @@ class Support:
         self.p, self.d = mask.shape
         self.indptr = np.concatenate([[0], np.cumsum(self.mask.sum(axis=1))])
         self.nnz = self.rows.size
+        self.upper = np.triu_indices(self.d, 1)
 
     def n_parameters(self, orthogonal=False):
         """Free loadings, unique variances and factor correlations."""
@@ -65,10 +68,10 @@ def expectation(moments, params):
     """E step by Woodbury: no p x p matrix is inverted."""
     loadings, corr, noise = params
     A = loadings / noise[:, None]
-    corr_factor = linalg.cholesky(corr, lower=True, check_finite=False)
+    corr_factor = np.linalg.cholesky(corr)
     corr_inv = _inverse(corr_factor)
     K = corr_inv + loadings.T @ A
-    K_factor = linalg.cholesky(K, lower=True, check_finite=False)
+    K_factor = np.linalg.cholesky(K)
     M = _inverse(K_factor)
     T = moments.times(A) @ M
     C = M + M @ (A.T @ T)
@@ -83,8 +86,8 @@ def expectation(moments, params):
 
 
 def _inverse(lower):
-    inverse = linalg.cho_solve((lower, True), np.eye(len(lower)), check_finite=False)
-    return (inverse + inverse.T) / 2
+    half = np.linalg.inv(lower)
+    return half.T @ half
 
 
 def m_step(moments, e, support, floor, orthogonal):
@@ -156,8 +159,8 @@ def _is_definite(corr):
     if not len(corr):
         return True
     try:
-        factor = linalg.cholesky(corr, lower=True, check_finite=False)
-    except linalg.LinAlgError:
+        factor = np.linalg.cholesky(corr)
+    except np.linalg.LinAlgError:
         return False
     return np.diag(factor).min() > 1e-5
 
@@ -197,8 +200,8 @@ class Quadratic:
     def __init__(self, params, support, orthogonal=False, extra=None):
         self.loadings = np.ascontiguousarray(params.loadings)
         self.G = params.loadings @ params.corr
-        p, d = support.p, support.d
-        upper = (np.empty(0, int),) * 2 if orthogonal else np.triu_indices(d, 1)
+        p = support.p
+        upper = (np.empty(0, int),) * 2 if orthogonal else support.upper
         self.free = _parameter_list(
             (0, support.rows, support.columns),
             (1, np.arange(p), np.zeros(p, int)),
@@ -256,7 +259,7 @@ def _slopes(Q, params, support, orthogonal):
     by_loading = 2 * (Q @ G)[support.rows, support.columns]
     parts = [by_loading, np.diag(Q)]
     if not orthogonal:
-        upper = np.triu_indices(support.d, 1)
+        upper = support.upper
         parts.append(2 * (params.loadings.T @ QL)[upper])
     return np.concatenate(parts), QL
 
@@ -268,7 +271,7 @@ def _add_curvature(H, Q, QL, params, support, orthogonal):
     H[:nnz, :nnz] += 2 * Q[np.ix_(rows, rows)] * params.corr[np.ix_(columns, columns)]
     if orthogonal or support.d < 2:
         return
-    a, b = np.triu_indices(support.d, 1)
+    a, b = support.upper
     cross = 2 * (
         (columns[:, None] == a) * QL[np.ix_(rows, b)]
         + (columns[:, None] == b) * QL[np.ix_(rows, a)]
@@ -285,11 +288,11 @@ class Likelihood:
 
     def value(self, params):
         """F by Woodbury."""
-        factor = linalg.cholesky(params.corr, lower=True, check_finite=False)
+        factor = np.linalg.cholesky(params.corr)
         A = params.loadings / params.noise[:, None]
         K = _inverse(factor) + params.loadings.T @ A
-        K_factor = linalg.cholesky(K, lower=True, check_finite=False)
-        B = linalg.solve_triangular(K_factor, A.T, lower=True, check_finite=False)
+        K_factor = np.linalg.cholesky(K)
+        B = np.linalg.solve(K_factor, A.T)
         log_det = (
             np.log(params.noise).sum()
             + 2 * np.log(np.diag(factor)).sum()
@@ -370,7 +373,7 @@ def run_newton(
     """
     nnz, p = support.nnz, support.p
     F = problem.value(params)
-    decrement, damping, n_iter = np.inf, 0.0, 0
+    decrement, damping, n_iter, stalls = np.inf, 0.0, 0, 0
     free = np.ones(support.n_parameters(orthogonal), dtype=bool)
     for n_iter in range(1, max_iter + 1):
         form = Quadratic(params, support, orthogonal)
@@ -396,13 +399,18 @@ def run_newton(
         if step is not None and step(n_iter, F):
             break
         found = _line_search(problem, params, F, move, decrement, support, floor)
+        # Factor correlations that run into singularity stop the steps short: the
+        # likelihood has no maximum inside the domain.
+        stalls = stalls + 1 if found is None or found[2] < _SHORT_STEP else 0
+        if stalls == _MAX_STALLS:
+            break
         if found is None:
             damping = max(10 * damping, 1e-6)
             # No decrease is left to be seen in floating point.
-            if decrement < 1e-10 or damping > 1e3:
+            if decrement < 1e-10:
                 break
             continue
-        params, F = found
+        params, F, _ = found
     return Fit(params, F, n_iter, decrement < max(tol, 1e-11), decrement)
 
 
@@ -433,7 +441,7 @@ def _line_search(problem, params, F, move, decrement, support, floor):
             continue
         F_new = problem.value(new)
         if F_new <= F - 1e-4 * t * decrement:
-            return new, F_new
+            return new, F_new, t
     return None
 
 
@@ -445,7 +453,7 @@ def _moved(params, move, support, floor):
     corr = params.corr
     if move.size > nnz + p:
         corr = corr.copy()
-        upper = np.triu_indices(support.d, 1)
+        upper = support.upper
         corr[upper] += move[nnz + p :]
         corr.T[upper] = corr[upper]
     return Params(loadings, corr, noise)

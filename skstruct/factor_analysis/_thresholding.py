@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
+import itertools
 import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from joblib import effective_n_jobs
 from scipy.special import gammaln
 from sklearn.base import _fit_context
 from sklearn.model_selection import KFold
@@ -390,7 +392,7 @@ default="bic"
 
     def _criterion(self, table, F, mask):
         """What the rule minimises, up to a constant of the data."""
-        p, d = mask.shape
+        p = len(mask)
         q = Support(mask).n_parameters(self.orthogonal)
         if self.threshold == "aic":
             return table.n * F + 2 * q
@@ -416,9 +418,7 @@ default="bic"
             usable = [usable[k] for k in sorted(order)]
         # Masks are made once and kept only for what is fitted.
         masks = {i: structures[i][1].support for i in usable}
-        rough = run_tasks(
-            self._rough_fit, [(table, masks[i]) for i in usable], self.n_jobs
-        )
+        rough = self._in_batches(self._rough_fit, [(table, masks[i]) for i in usable])
         value = {
             i: self._criterion(table, F, masks[i])
             for i, F in zip(usable, rough, strict=True)
@@ -426,8 +426,8 @@ default="bic"
         for i, F in zip(usable, rough, strict=True):
             self._note(table, entries[i], F, masks[i], value[i], False, False)
         best = sorted(usable, key=lambda i: (value[i], i))[:_FULL_FITS]
-        fits = run_tasks(
-            self._full_fit, [(table, masks[i]) for i in sorted(best)], self.n_jobs
+        fits = self._in_batches(
+            self._full_fit, [(table, masks[i]) for i in sorted(best)]
         )
         chosen, least = None, np.inf
         for i, fit in zip(sorted(best), fits, strict=True):
@@ -444,6 +444,16 @@ default="bic"
         return Candidate(
             masks[chosen], label=label, threshold=s.threshold, tau_high=s.tau_high
         )
+
+    def _in_batches(self, function, tasks):
+        """``function(*task)`` for all tasks; dispatching each would cost more."""
+        n_batches = min(len(tasks), 4 * effective_n_jobs(self.n_jobs))
+        bounds = np.linspace(0, len(tasks), n_batches + 1).astype(int)
+        batches = [
+            (function, tasks[a:b]) for a, b in itertools.pairwise(bounds) if b > a
+        ]
+        results = run_tasks(_run_batch, batches, self.n_jobs)
+        return [result for batch in results for result in batch]
 
     def _rough_fit(self, table, mask):
         support = Support(mask)
@@ -481,7 +491,7 @@ default="bic"
             for label, tau in thresholds
             for train, test in folds
         ]
-        scores = run_tasks(self._held_out, tasks, self.n_jobs)
+        scores = self._in_batches(self._held_out, tasks)
         mean = np.mean(np.reshape(scores, (len(best), len(folds))), axis=1)
         for i, value in zip(best, mean, strict=True):
             entries[i]["criterion"] = float(-value)
@@ -521,20 +531,19 @@ default="bic"
             )
             for label, s in (structures[i] for i in usable)
         ]
-        assigned = run_tasks(_assign, [(work, c) for c in seeds], self.n_jobs)
+        assigned = self._in_batches(_assign, [(work, c) for c in seeds])
         kept = [k for k, c in enumerate(assigned) if c is not None]
         kept.sort(key=lambda k: (work.bic(assigned[k]), k))
         best = sorted(kept[:_COMPLETED_FITS])
         if not best:
             return None
         pure = [seeds[k].mask.sum(axis=1) == 1 for k in best]
-        refined = run_tasks(
+        refined = self._in_batches(
             _refine,
             [
                 (work, assigned[k], self.refine, own)
                 for k, own in zip(best, pure, strict=True)
             ],
-            self.n_jobs,
         )
         for k in kept:
             entry, c = entries[usable[k]], assigned[k]
@@ -583,7 +592,7 @@ default="bic"
             mask = np.ascontiguousarray(chosen.mask[:, order])
             start = None
             if chosen.params is not None:
-                loadings, corr, noise = chosen.params
+                loadings, corr, _ = chosen.params
                 start = chosen.params._replace(
                     loadings=np.ascontiguousarray(loadings[:, order]),
                     corr=np.ascontiguousarray(corr[np.ix_(order, order)]),
@@ -691,6 +700,10 @@ default="bic"
         return graph
 
 
+def _run_batch(function, tasks):
+    return [function(*task) for task in tasks]
+
+
 def _assign(work, candidate):
     c = candidate.copy()
     return c if work.assign(c) else None
@@ -728,9 +741,7 @@ def _plateau(structures, usable):
         return None
     longest = max(several, key=lambda i: _span(structures[i][1]))
     label, s = structures[longest]
-    return Candidate(
-        s.support, label=label, threshold=s.threshold, tau_high=s.tau_high
-    )
+    return Candidate(s.support, label=label, threshold=s.threshold, tau_high=s.tau_high)
 
 
 def _span(s):
