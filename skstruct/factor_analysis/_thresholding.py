@@ -10,6 +10,7 @@ from scipy.special import gammaln
 from sklearn.base import _fit_context
 from sklearn.model_selection import KFold
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from .._callbacks import CallbackSupportMixin, fit_callbacks
 from .._parallel import run_tasks
@@ -105,6 +106,8 @@ default="bic"
     threshold_ : float
         Smallest threshold of the grid that gives the chosen structure (before its
         completion); NaN for the one-factor fallback.
+    similarity_ : str
+        The similarity whose threshold it is.
     n_components_ : int
         Number of factors.
     unassigned_ : ndarray of int
@@ -578,6 +581,7 @@ default="bic"
         """Fit, support and whether factor correlations are fixed at zero."""
         p = table.scale.size
         self._fallback = False
+        self.similarity_ = "correlation" if chosen is None else chosen.label
         if chosen is None:
             if not isinstance(self.threshold, str):
                 self.threshold_ = float(self.threshold)
@@ -673,7 +677,7 @@ default="bic"
         Parameters
         ----------
         threshold : float, default=None
-            None: ``threshold_``.
+            None: ``threshold_``, if correlations were thresholded.
 
         Returns
         -------
@@ -681,6 +685,12 @@ default="bic"
             Nodes are the variables' names (or numbers), edges carry ``weight``, the
             correlation; a node's ``factors`` are the numbers of its factors.
         """
+        check_is_fitted(self)
+        if threshold is None and self.similarity_ != "correlation":
+            raise ValueError(
+                f"threshold_={self.threshold_:.4g} is one of the similarity "
+                f"{self.similarity_!r}; give a threshold of |r|."
+            )
         import networkx as nx
 
         R = self._correlation()
