@@ -148,7 +148,8 @@ def independent_maximal_cliques(R, threshold, *, min_clique_size=2):
            [0, 1]])
     """
     R = check_correlation(R)
-    path = threshold_path(R, np.array([float(threshold)]), min_clique_size)
+    grid = np.array([float(threshold)])
+    path = threshold_path(R, grid, min_clique_size, keep_empty=True)
     return path[0].support
 
 
@@ -331,13 +332,13 @@ def levels_of_data(Z, grid):
     return levels
 
 
-def threshold_path(R, grid, min_size=2, *, keep_empty=None, n_jobs=None):
+def threshold_path(R, grid, min_size=2, *, keep_empty=False, n_jobs=None):
     """Distinct structures over an ascending grid, for a correlation matrix."""
     return path_of_levels(
         levels_of_correlation(R, grid),
         grid,
         min_size,
-        keep_empty=grid.size == 1 if keep_empty is None else keep_empty,
+        keep_empty=keep_empty,
         n_jobs=n_jobs,
     )
 

@@ -20,6 +20,7 @@ from ._solver import (
 
 _EM_BEFORE_NEWTON = 10
 _EM_AT_EDGE = 100
+_EM_COMPARING = 60
 
 
 def estimate(
@@ -33,6 +34,7 @@ def estimate(
     max_iter=200,
     step=None,
     start=None,
+    comparing=False,
 ):
     """Fit a pattern to a table of second moments.
 
@@ -49,6 +51,8 @@ def estimate(
         Reports iterations.
     start : Params, optional
         On the correlation scale; the standard start otherwise.
+    comparing : bool, default=False
+        Whether the fit only serves a comparison of structures.
 
     Returns
     -------
@@ -66,6 +70,13 @@ def estimate(
         start = standard_start(moments, support, orthogonal)
     options = {"orthogonal": orthogonal, "step": step}
     large = support.n_parameters(orthogonal) > MAX_NEWTON
+    if comparing and large:
+        # The log-likelihood to 0.01: enough to compare structures.
+        fit = run_em(
+            moments, start, support, floor,
+            n_steps=_EM_COMPARING, tol=0.02 / table.n, orthogonal=orthogonal,
+        )  # fmt: skip
+        return table, fit
     fit = run_em(
         moments, start, support, floor,
         n_steps=(10 if large else 1) * _EM_BEFORE_NEWTON,

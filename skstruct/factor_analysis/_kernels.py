@@ -383,3 +383,15 @@ def drop_losses(loadings, C, noise, mask, out):
                 inverse += x[c] * x[c]
             beta = loadings[i, free[a]]
             out[i, free[a]] = np.log1p(beta * beta / (inverse * noise[i]))
+
+
+@jit(fastmath={"reassoc", "contract"})
+def sampled_products(left, right, rows, columns, out):
+    """``out[rows[m], columns[m]] = left[rows[m]] . right[columns[m]]``."""
+    n = left.shape[1]
+    for m in range(rows.shape[0]):
+        i, k = rows[m], columns[m]
+        value = 0.0
+        for j in range(n):
+            value += left[i, j] * right[k, j]
+        out[i, k] = value

@@ -5,6 +5,8 @@
 import numpy as np
 from scipy import sparse
 
+from ._kernels import sampled_products
+
 # Below this density a loading matrix is multiplied as a sparse one.
 _SPARSE_BELOW = 0.15
 
@@ -22,6 +24,7 @@ class Moments:
 
     def __init__(self, S=None, Z=None):
         self._S, self._Z = S, Z
+        self._columns = None
         if S is None:
             self.diag = np.einsum("ij,ij->j", Z, Z)
         else:
@@ -47,6 +50,28 @@ class Moments:
         if self._through_rows:
             return self._Z.T @ (self._Z @ thin)
         return self._S @ thin
+
+    def sampled(self, A, M, support):
+        """``S @ A @ M`` where a loading is free, or everywhere if that is no dearer.
+
+        Through the rows of thousands of variables only what the M step reads is
+        computed: ``O(n nnz + n d^2)``.
+        """
+        if not self._through_rows or support.nnz > _SPARSE_BELOW * A.size:
+            return self.times(A) @ M
+        if self._columns is None:
+            self._columns = np.ascontiguousarray(self._Z.T)
+        thin = sparse.csr_array(
+            (A[support.rows, support.columns], support.columns, support.indptr),
+            shape=A.shape,
+        )
+        scores = M @ (thin.T @ self._columns)
+        T = np.zeros_like(A)
+        sampled_products(
+            self._columns, np.ascontiguousarray(scores), support.rows,
+            support.columns, T,
+        )  # fmt: skip
+        return T
 
     def block(self, rows, columns):
         """``S[rows][:, columns]``."""

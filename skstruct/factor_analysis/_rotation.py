@@ -8,7 +8,7 @@ _GEOMIN_EPS = 0.01
 _PROMAX_POWER = 4
 
 
-def rotate(L, method, *, n_init=5, max_iter=1000, rng=None):
+def rotate(L, method, *, n_init=5, max_iter=3000, rng=None):
     """Rotate loadings.
 
     Parameters
@@ -95,7 +95,7 @@ def geomin(L):
     return product.sum(), (2 / L.shape[1]) * L / squares * product[:, None]
 
 
-def oblique(A, criterion, T, max_iter=1000, tol=1e-6):
+def oblique(A, criterion, T, max_iter=3000, tol=1e-6):
     """Gradient projection over T with columns of unit length, ``L = A T^-T``."""
 
     def at(T):

@@ -64,8 +64,11 @@ class Support:
         return self.nnz + self.p + (0 if orthogonal else self.d * (self.d - 1) // 2)
 
 
-def expectation(moments, params):
-    """E step by Woodbury: no p x p matrix is inverted."""
+def expectation(moments, params, support=None):
+    """E step by Woodbury: no p x p matrix is inverted.
+
+    With `support`, the cross moments T may be left zero off it.
+    """
     loadings, corr, noise = params
     A = loadings / noise[:, None]
     corr_factor = np.linalg.cholesky(corr)
@@ -73,7 +76,7 @@ def expectation(moments, params):
     K = corr_inv + loadings.T @ A
     K_factor = np.linalg.cholesky(K)
     M = _inverse(K_factor)
-    T = moments.times(A) @ M
+    T = moments.times(A) @ M if support is None else moments.sampled(A, M, support)
     C = M + M @ (A.T @ T)
     C = (C + C.T) / 2
     log_det = (
@@ -116,11 +119,11 @@ def run_em(
         ``n_iter`` counts EM steps; ``converged`` when F fell by less than `tol` in a
         step.
     """
-    e = expectation(moments, params)
+    e = expectation(moments, params, support)
     n_iter, change, converged = 0, np.inf, False
     while n_iter < n_steps:
         one = m_step(moments, e, support, floor, orthogonal)
-        e_one = expectation(moments, one)
+        e_one = expectation(moments, one, support)
         change = e.F - e_one.F
         n_iter += 1
         if change < tol:
@@ -129,11 +132,11 @@ def run_em(
         two = m_step(moments, e_one, support, floor, orthogonal)
         n_iter += 1
         jump = _extrapolate(params, one, two, floor)
-        e_jump = None if jump is None else expectation(moments, jump)
+        e_jump = None if jump is None else expectation(moments, jump, support)
         if e_jump is not None and e_jump.F < e_one.F:
             params, e = jump, e_jump
         else:
-            params, e = two, expectation(moments, two)
+            params, e = two, expectation(moments, two, support)
         if step is not None and step(n_iter, e.F):
             break
     return Fit(params, e.F, n_iter, converged, change)
@@ -495,7 +498,7 @@ def run_lbfgs(
 
     def value_and_gradient(theta):
         params, U, norm = unpack(theta)
-        e = expectation(moments, params)
+        e = expectation(moments, params, support)
         loadings, noise = params.loadings, params.noise
         by_loading = 2 * (loadings @ e.C - e.T) / noise[:, None]
         explained = np.sum(loadings * (2 * e.T - loadings @ e.C), axis=1)
