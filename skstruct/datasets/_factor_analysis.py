@@ -178,11 +178,11 @@ def make_factor_model(
     for k in range(d):
         chosen = k * items_per_factor + np.arange(cross_loadings)
         L[chosen, (k + 1) % d] = rng.uniform(*cross_range, size=cross_loadings)
-    communality = np.einsum("ik,kl,il->i", L, corr, L)
+    communality = np.sum((L @ corr) * L, axis=1)
     L *= np.sqrt(np.minimum(0.8 / communality, 1.0))[:, None]
     if random_signs:
         L *= rng.choice([-1.0, 1.0], size=(p, 1))
-    noise = 1 - np.einsum("ik,kl,il->i", L, corr, L)
+    noise = 1 - np.sum((L @ corr) * L, axis=1)
     scores = rng.standard_normal((n_samples, d)) @ np.linalg.cholesky(corr).T
     X = scores @ L.T + rng.standard_normal((n_samples, p)) * np.sqrt(noise)
     return Bunch(

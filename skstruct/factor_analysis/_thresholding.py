@@ -422,6 +422,10 @@ default="bic"
             usable = [usable[k] for k in sorted(order)]
         # Masks are made once and kept only for what is fitted.
         masks = {i: structures[i][1].support for i in usable}
+        if p > _ROUGH_FIRST_FROM:
+            # A factor per three variables is the most that can be told apart.
+            usable = [i for i in usable if 3 * masks[i].shape[1] <= p] or usable
+            usable = self._screen(table, masks, usable)
         rough = self._in_batches(self._rough_fit, [(table, masks[i]) for i in usable])
         value = {
             i: self._criterion(table, F, masks[i])
