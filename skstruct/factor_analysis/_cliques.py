@@ -238,8 +238,8 @@ def check_correlation(R, name="R"):
     worst = np.unravel_index(np.argmax(asymmetry), R.shape)
     if asymmetry[worst] > tol:
         raise ValueError(
-            f"{name} must be symmetric within {tol:g}; entries {tuple(map(int, worst))} "
-            f"and its mirror differ by {asymmetry[worst]:.3g}."
+            f"{name} must be symmetric within {tol:g}; entries "
+            f"{tuple(map(int, worst))} and its mirror differ by {asymmetry[worst]:.3g}."
         )
     if asymmetry[worst] > 0:
         R = (R + R.T) / 2
