@@ -15,6 +15,7 @@ from ._kernels import (
     N_BINS,
     count_degrees,
     fill_levels,
+    largest_deviations,
     neighbours_above,
     simplicial_path,
 )
@@ -234,21 +235,20 @@ def check_correlation(R, name="R"):
         raise ValueError(f"{name} must be square, got shape {R.shape}.")
     # float32 matrices carry rounding of their own.
     tol = 1e-8 if R.dtype == np.float64 else 1e-5
-    asymmetry = np.abs(R - R.T)
-    worst = np.unravel_index(np.argmax(asymmetry), R.shape)
-    if asymmetry[worst] > tol:
+    R = np.ascontiguousarray(R)
+    asymmetry, i, j, largest, k, l = largest_deviations(R)
+    if asymmetry > tol:
         raise ValueError(
-            f"{name} must be symmetric within {tol:g}; entries "
-            f"{tuple(map(int, worst))} and its mirror differ by {asymmetry[worst]:.3g}."
+            f"{name} must be symmetric within {tol:g}; entries {(i, j)} and {(j, i)} "
+            f"differ by {asymmetry:.3g}."
         )
-    if asymmetry[worst] > 0:
+    if largest > 1 + tol:
+        raise ValueError(
+            f"{name} must be a correlation matrix: |entry| <= 1, but entry {(k, l)} is "
+            f"{R[k, l]:.6g}."
+        )
+    if asymmetry > 0:
         R = (R + R.T) / 2
-    worst = np.unravel_index(np.argmax(np.abs(R)), R.shape)
-    if abs(R[worst]) > 1 + tol:
-        raise ValueError(
-            f"{name} must be a correlation matrix: |entry| <= 1, but entry "
-            f"{tuple(map(int, worst))} is {R[worst]:.6g}."
-        )
     return R
 
 

@@ -46,6 +46,31 @@ def fill_levels(R, row0, col0, thresholds, bins, mirror, levels):
 
 
 @jit()
+def largest_deviations(R):
+    """Largest asymmetry and largest entry of a square matrix, with their places.
+
+    Returns
+    -------
+    asymmetry, i, j, entry, k, l
+        NaN entries are not looked for.
+    """
+    p = R.shape[0]
+    asymmetry, entry = 0.0, 0.0
+    i1 = j1 = i2 = j2 = 0
+    for i0 in range(0, p, 64):
+        for j0 in range(i0, p, 64):
+            for i in range(i0, min(i0 + 64, p)):
+                for j in range(max(j0, i), min(j0 + 64, p)):
+                    gap = abs(R[i, j] - R[j, i])
+                    if gap > asymmetry:
+                        asymmetry, i1, j1 = gap, i, j
+                    size = max(abs(R[i, j]), abs(R[j, i]))
+                    if size > entry:
+                        entry, i2, j2 = size, i, j
+    return asymmetry, i1, j1, entry, i2, j2
+
+
+@jit()
 def count_degrees(levels, T, degrees):
     """``degrees[i, t]``: neighbours of i, itself excluded, at threshold t."""
     p = levels.shape[0]
@@ -227,25 +252,6 @@ def em_rows(C, T, indptr, indices, diag, floor, loadings, noise):
         noise[i] = max(diag[i] - explained, floor[i])
 
 
-LOADING, NOISE, CORRELATION = 0, 1, 2
-
-
-@jit()
-def _entry(kind, i, k, other, j, l, W, WG, WL, GWG, LWL, LWG):
-    # (1/2) tr(W dS W dS) for a pair of parameters with kind <= other.
-    if kind == 0:
-        if other == 0:
-            return W[i, j] * GWG[k, l] + WG[i, l] * WG[j, k]
-        if other == 1:
-            return W[i, j] * WG[j, k]
-        return WL[i, j] * LWG[l, k] + WL[i, l] * LWG[j, k]
-    if kind == 1:
-        if other == 1:
-            return 0.5 * W[i, j] * W[i, j]
-        return WL[i, j] * WL[i, l]
-    return LWL[i, j] * LWL[k, l] + LWL[i, l] * LWL[k, j]
-
-
 @jit()
 def quadratic_form(
     kind1, first1, second1, kind2, first2, second2, W, WG, WL, GWG, LWL, LWG, out
@@ -253,37 +259,53 @@ def quadratic_form(
     """``(1/2) tr(W dSigma_a W dSigma_b)`` for all pairs of two lists of parameters.
 
     A parameter is (kind, first, second): a loading (0, row, factor), a unique variance
-    (1, row, 0) or a factor correlation (2, factor, factor). `W` is any symmetric
-    matrix, G the product of loadings and factor correlations, L the loadings. Two
-    lists of equal length and content give a symmetric matrix, of which half is
-    computed.
+    (1, row, 0) or a factor correlation (2, factor, factor); lists are ordered by kind.
+    `W` is any symmetric matrix, G the product of loadings and factor correlations, L
+    the loadings. The two lists are equal, or the first has loadings only.
     """
     n1, n2 = kind1.shape[0], kind2.shape[0]
     same = n1 == n2
-    if same:
-        for a in range(n1):
-            if (
-                kind1[a] != kind2[a]
-                or first1[a] != first2[a]
-                or second1[a] != second2[a]
-            ):
-                same = False
-                break
+    n_loadings = n_both = 0
+    for b in range(n2):
+        n_loadings += kind2[b] == 0
+        n_both += kind2[b] <= 1
+        if same and (
+            kind1[b] != kind2[b] or first1[b] != first2[b] or second1[b] != second2[b]
+        ):
+            same = False
     for a in range(n1):
-        for b in range(a + 1 if same else n2):
-            if kind1[a] <= kind2[b]:
-                value = _entry(
-                    kind1[a], first1[a], second1[a], kind2[b], first2[b], second2[b],
-                    W, WG, WL, GWG, LWL, LWG,
-                )  # fmt: skip
-            else:
-                value = _entry(
-                    kind2[b], first2[b], second2[b], kind1[a], first1[a], second1[a],
-                    W, WG, WL, GWG, LWL, LWG,
-                )  # fmt: skip
-            out[a, b] = value
-            if same:
-                out[b, a] = value
+        i, k = first1[a], second1[a]
+        begin = a if same else 0
+        if kind1[a] == 0:
+            Wi, WGi, WLi, GWGk = W[i], WG[i], WL[i], GWG[k]
+            for b in range(begin, n_loadings):
+                j, l = first2[b], second2[b]
+                out[a, b] = Wi[j] * GWGk[l] + WGi[l] * WG[j, k]
+            for b in range(max(begin, n_loadings), n_both):
+                j = first2[b]
+                out[a, b] = Wi[j] * WG[j, k]
+            for b in range(max(begin, n_both), n2):
+                j, l = first2[b], second2[b]
+                out[a, b] = WLi[j] * LWG[l, k] + WLi[l] * LWG[j, k]
+        elif kind1[a] == 1:
+            Wi, WLi = W[i], WL[i]
+            for b in range(max(begin, n_loadings), n_both):
+                j = first2[b]
+                out[a, b] = 0.5 * Wi[j] * Wi[j]
+            for b in range(max(begin, n_both), n2):
+                out[a, b] = WLi[first2[b]] * WLi[second2[b]]
+        else:
+            LWLi, LWLk = LWL[i], LWL[k]
+            for b in range(max(begin, n_both), n2):
+                j, l = first2[b], second2[b]
+                out[a, b] = LWLi[j] * LWLk[l] + LWLi[l] * LWLk[j]
+    if same:
+        # In tiles, so that the transposed writes stay in the cache.
+        for a0 in range(0, n1, 64):
+            for b0 in range(a0, n1, 64):
+                for a in range(a0, min(a0 + 64, n1)):
+                    for b in range(max(b0, a + 1), min(b0 + 64, n1)):
+                        out[b, a] = out[a, b]
 
 
 @jit()
