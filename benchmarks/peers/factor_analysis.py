@@ -530,7 +530,7 @@ def _tests_case():
         }
     return case(
         "Real data: 24 tests of Holzinger and Swineford",
-        "301 x 24; ARI of the largest loading against the authors' five kinds of tests; "
+        "301 x 24; ARI of the largest loading against the five kinds of the authors; "
         "held-out: 5 folds, all learnt anew but the number of factors of EFA",
         measured,
         quality,
