@@ -10,7 +10,11 @@ added by score tests and weak ones dropped, as long as a penalised likelihood ga
 
 import numpy as np
 
-from ._exploratory_solver import loadings_given_noise, run_exploratory
+from ._exploratory_solver import (
+    loadings_given_noise,
+    run_exploratory,
+    squared_multiple_uniqueness,
+)
 from ._kernels import drop_losses, row_score_tests
 from ._solver import Params, Support, expectation, m_step, run_em, standard_start
 
@@ -23,8 +27,7 @@ _MARKER_ROUNDS = 25
 
 def smc_similarity(R):
     """|r_ij| over the square roots of two squared multiple correlations."""
-    inverse = np.diag(np.linalg.inv(R))
-    h = np.sqrt(np.clip(1 - 1 / inverse, 0.05, 0.95))
+    h = np.sqrt(np.clip(1 - squared_multiple_uniqueness(R), 0.05, 0.95))
     S = np.minimum(np.abs(R) / np.outer(h, h), _SMC_CLIP)
     np.fill_diagonal(S, 1.0)
     return S

@@ -27,7 +27,8 @@ class ConfirmatoryFactorAnalysis(CallbackSupportMixin, StructuredFactorModel):
     pattern : array-like of bool (n_features, n_factors), list of lists, or dict
         Which variables load on which factor: a table of booleans (a DataFrame names
         the factors by its columns), one list of column numbers or names for each
-        factor, or a dictionary from factor names to such lists.
+        factor, or a dictionary from factor names to such lists. Nested lists of
+        integers are column numbers, never a table of zeros and ones.
     method : {"ml", "uls"}, default="ml"
         Normal maximum likelihood, or unweighted least squares on the covariance
         matrix, which depends on the units of the variables.

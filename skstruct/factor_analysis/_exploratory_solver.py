@@ -54,7 +54,7 @@ def run_exploratory(R, d, floor, *, tol, max_iter, step=None):
         Loadings in canonical form: ``Lambda' Omega^-1 Lambda`` is diagonal.
     """
     p = len(R)
-    start = _squared_multiple_uniqueness(R)
+    start = squared_multiple_uniqueness(R)
     x = np.log(np.clip((1 - 0.5 * d / p) * start, np.maximum(floor, 0.005), 1.0))
     low = np.log(floor)
     F, values, vectors, _ = _concentrated(R, np.exp(x), d)
@@ -63,6 +63,9 @@ def run_exploratory(R, d, floor, *, tol, max_iter, step=None):
         gradient, exact, approximate = _derivatives(values, vectors, d)
         free = ~((x <= low + 1e-12) & (gradient > 0))
         move = np.zeros(p)
+        if not free.any():
+            decrement = 0.0
+            break
         hessian = exact if decrement < 0.1 else approximate
         for H in (hessian, approximate):
             sub = H[np.ix_(free, free)]
@@ -128,7 +131,7 @@ def _derivatives(values, vectors, d):
     return gradient, exact, approximate
 
 
-def _squared_multiple_uniqueness(R):
+def squared_multiple_uniqueness(R):
     """1 / (R^-1)_ii, of a slightly regularised matrix where R is singular."""
     values, vectors = np.linalg.eigh(R)
     if values[0] < 1e-6:

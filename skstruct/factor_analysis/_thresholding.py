@@ -315,7 +315,7 @@ default="bic"
                     "similarity and refine are limited to "
                     f"{MAX_DENSE} variables, got {p}."
                 )
-            return [("correlation", None)]
+            return [("correlation", table.moments._S)]
         R = table.moments.S
         made = {
             "correlation": lambda: R,

@@ -196,3 +196,10 @@ def test_matrix_input():
     b = ExploratoryFactorAnalysis(3, corr="precomputed", random_state=0)
     b.fit(S, n_samples=301)
     np.testing.assert_allclose(a.loadings_, b.loadings_, atol=1e-6)
+
+
+def test_three_rows_leave_no_noise():
+    X = np.random.default_rng(0).standard_normal((3, 10))
+    with pytest.warns(UserWarning, match="Heywood"):
+        efa = ExploratoryFactorAnalysis(2, rotation=None).fit(X)
+    assert np.isfinite(efa.loadings_).all() and np.isfinite(efa.score(X))

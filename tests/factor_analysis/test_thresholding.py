@@ -366,3 +366,17 @@ def test_heywood_warning_only_for_the_chosen_structure():
         warnings.simplefilter("error", ConvergenceWarning)
         ct = CorrelationThresholding().fit(_hs())
     assert any(entry["heywood"] for entry in ct.path_)
+
+
+@pytest.mark.parametrize("options", [{}, {"similarity": "auto", "refine": "score"}])
+@pytest.mark.parametrize("seed", range(4))
+def test_degenerate_tables_give_finite_models(options, seed):
+    """Copies of columns, few rows, units from 1e-8 to 1e8."""
+    rng = np.random.default_rng(seed)
+    n, p = [(16, 10), (4, 2), (3, 8), (20, 5)][seed]
+    X = rng.standard_normal((n, p)) * 10.0 ** rng.integers(-8, 8, p)
+    X[:, 0] = X[:, -1]
+    ct = _fit(X=X, **options)
+    assert np.isfinite(ct.loadings_).all() and np.isfinite(ct.score(X))
+    assert np.isfinite(ct.transform(X)).all()
+    assert (ct.noise_variance_ > 0).all()
