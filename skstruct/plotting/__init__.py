@@ -3,12 +3,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
 from ._abundance_maps import AbundanceMapDisplay
+from ._factor_graph import FactorGraphDisplay
 from ._phase_diagram import PhaseDiagramDisplay
 from ._rank_selection import RankSelectionDisplay
 from ._relations import RankStabilityDisplay, RelationsDisplay
 
 __all__ = [
     "AbundanceMapDisplay",
+    "FactorGraphDisplay",
     "PhaseDiagramDisplay",
     "RankSelectionDisplay",
     "RankStabilityDisplay",
