@@ -13,6 +13,10 @@ from .._jit import jit
 
 _SUM = {"reassoc", "contract"}
 
+# Squared residuals below this share of the squared distance to the first reference
+# are rounding errors of the recursion.
+NOISE = 1e-14
+
 
 @jit()
 def power_cost(kind, p, s):
@@ -35,37 +39,53 @@ def power_cost(kind, p, s):
 
 
 @jit(fastmath=_SUM)
-def lower_bound(kind, p, diagonal, row, inverse, weights):
+def _below_arcsin(s):
+    half = s / (2.0 + 2.0 * np.sqrt(1.0 - s))
+    head = 8.0 / 45.0 + half * (4.0 / 35.0 + half * (128.0 / 1575.0))
+    return 4.0 * half * (1.0 + half * (1.0 / 3.0 + half * head))
+
+
+@jit(fastmath=_SUM)
+def _below_arcsinh(s):
+    half = s / (2.0 + 2.0 * np.sqrt(1.0 + s))
+    top = 1.0 + half * (31.0 / 63.0)
+    return 4.0 * half * top / (1.0 + half * (52.0 / 63.0 + half * (92.0 / 945.0)))
+
+
+@jit(fastmath=_SUM)
+def lower_bound(kind, p, diagonal, row, inverse, noise, weights):
     """Bound from below of :func:`exact_cost`, without a transcendental function.
 
-    arcsin(x)^2 is at least the head of its power series, all of whose terms are
-    positive; arcsinh(x) >= x / sqrt(1 + x^2 / 3), since the derivatives are ordered.
+    Both geometries first halve the distance, by a square root. arcsin(x)^2 is then at
+    least the head of its power series, whose terms are all positive. arcsinh(x)^2 is
+    x^2 times a Stieltjes function of x^2 (an average of 2F1(1, 1; 3/2; -t x^2) over t
+    in (0, 1)), which its Pade approximant [1/2] bounds from below.
     """
     total = 0.0
     n = diagonal.shape[0]
-    if kind == 0:
-        if p == 2.0:
-            for j in range(n):
-                s = diagonal[j] - row[j] * row[j] * inverse
-                total += weights[j] * max(s, 0.0)
-            return total
-    elif p == 2.0:
-        if kind == 1:
-            for j in range(n):
-                s = max(diagonal[j] - row[j] * row[j] * inverse, 0.0)
-                head = 8.0 / 45.0 + s * (4.0 / 35.0 + s * (128.0 / 1575.0))
-                total += weights[j] * s * (1.0 + s * (1.0 / 3.0 + s * head))
-            return total
+    if kind == 0 and p == 2.0:
         for j in range(n):
-            s = max(diagonal[j] - row[j] * row[j] * inverse, 0.0)
-            total += weights[j] * s / (1.0 + s * (1.0 / 3.0))
+            s = diagonal[j] - row[j] * row[j] * inverse
+            total += weights[j] * (s if s > noise[j] else 0.0)
+        return total
+    if p == 2.0 and kind == 1:
+        for j in range(n):
+            s = diagonal[j] - row[j] * row[j] * inverse
+            s = s if s > noise[j] else 0.0
+            total += weights[j] * _below_arcsin(min(s, 1.0))
+        return total
+    if p == 2.0:
+        for j in range(n):
+            s = diagonal[j] - row[j] * row[j] * inverse
+            total += weights[j] * _below_arcsinh(s if s > noise[j] else 0.0)
         return total
     for j in range(n):
-        s = max(diagonal[j] - row[j] * row[j] * inverse, 0.0)
+        s = diagonal[j] - row[j] * row[j] * inverse
+        s = s if s > noise[j] else 0.0
         if kind == 1:
-            s = s * (1.0 + s * (1.0 / 3.0 + s * (8.0 / 45.0)))
+            s = _below_arcsin(min(s, 1.0))
         elif kind == -1:
-            s = s / (1.0 + s * (1.0 / 3.0))
+            s = _below_arcsinh(s)
         if p == 1.0:
             total += weights[j] * np.sqrt(s)
         else:
@@ -74,21 +94,26 @@ def lower_bound(kind, p, diagonal, row, inverse, weights):
 
 
 @jit()
-def exact_cost(kind, p, diagonal, row, inverse, weights, limit):
-    """Cost after one more reference; given up once the sum exceeds `limit`."""
+def exact_cost(kind, p, diagonal, row, inverse, noise, weights, limit):
+    """Cost after one more reference; given up once the sum exceeds `limit`.
+
+    Squared residuals below `noise` are rounding errors of the recursion, which a
+    small p would blow up; they count as zero.
+    """
     total = 0.0
     n = diagonal.shape[0]
     for start in range(0, n, 64):
         for j in range(start, min(start + 64, n)):
             s = diagonal[j] - row[j] * row[j] * inverse
-            total += weights[j] * power_cost(kind, p, s)
+            if s > noise[j]:
+                total += weights[j] * power_cost(kind, p, s)
         if total > limit:
             return np.inf
     return total
 
 
 @jit()
-def scan_candidates(kind, p, E, diagonal, columns, floor, weights, bounds):
+def scan_candidates(kind, p, E, diagonal, columns, floor, noise, weights, bounds):
     """Bounds of the cost with each candidate added; inf where it is dependent.
 
     E has one row per candidate, its products with all residual vectors; `columns`
@@ -99,7 +124,9 @@ def scan_candidates(kind, p, E, diagonal, columns, floor, weights, bounds):
         if pivot <= floor:
             bounds[c] = np.inf
         else:
-            bounds[c] = lower_bound(kind, p, diagonal, E[c], 1.0 / pivot, weights)
+            bounds[c] = lower_bound(
+                kind, p, diagonal, E[c], 1.0 / pivot, noise, weights
+            )
 
 
 @jit(fastmath=_SUM)
@@ -107,7 +134,7 @@ def _eliminate(E, diagonal, b, E_next, diagonal_next):
     """Schur complement of one more reference, for the rows after b."""
     n = diagonal.shape[0]
     inverse = 1.0 / diagonal[b]
-    for c in range(b + 1, n):
+    for c in range(b + 1, E.shape[0]):
         factor = E[c, b] * inverse
         for j in range(n):
             E_next[c, j] = E[c, j] - factor * E[b, j]
@@ -117,13 +144,16 @@ def _eliminate(E, diagonal, b, E_next, diagonal_next):
 
 
 @jit()
-def search_subsets(kind, p, m, first, E_first, floor, weights, limit):
+def search_subsets(kind, p, m, first, E_first, squares, floor, weights, limit):
     """Best m-subset whose smallest index is `first`, by depth-first search.
 
     Parameters
     ----------
-    E_first : ndarray of shape (n, n)
-        Products of the residual vectors of all samples after the first reference.
+    E_first : ndarray of shape (n_refs, n)
+        Products of the residual vectors of the candidates, the first n_refs samples,
+        with those of all samples, after the first reference.
+    squares : ndarray of shape (n,)
+        Squared residuals after the first reference.
     floor : float
         A reference with a smaller squared residual is affinely dependent.
     limit : float
@@ -136,12 +166,12 @@ def search_subsets(kind, p, m, first, E_first, floor, weights, limit):
     best_index : ndarray of shape (m,)
     n_evaluations : int
     """
-    n = E_first.shape[0]
-    E = np.empty((max(m - 1, 1), n, n))
+    n_refs, n = E_first.shape
+    E = np.empty((max(m - 1, 1), n_refs, n))
     diagonal = np.empty((max(m - 1, 1), n))
     E[0] = E_first
-    for j in range(n):
-        diagonal[0, j] = max(E_first[j, j], 0.0)
+    diagonal[0] = squares
+    noise = NOISE * squares
     chosen = np.zeros(m, dtype=np.int64)
     following = np.zeros(m, dtype=np.int64)
     best_index = np.full(m, -1, dtype=np.int64)
@@ -155,18 +185,20 @@ def search_subsets(kind, p, m, first, E_first, floor, weights, limit):
     depth = 0
     while depth >= 0:
         if depth == m - 2:
-            for c in range(chosen[depth] + 1, n):
+            for c in range(chosen[depth] + 1, n_refs):
                 pivot = diagonal[depth, c]
                 if pivot <= floor:
                     continue
                 n_evaluations += 1
                 inverse = 1.0 / pivot
                 row = E[depth, c]
-                bound = lower_bound(kind, p, diagonal[depth], row, inverse, weights)
+                bound = lower_bound(
+                    kind, p, diagonal[depth], row, inverse, noise, weights
+                )
                 if bound > accept:
                     continue
                 cost = exact_cost(
-                    kind, p, diagonal[depth], row, inverse, weights, accept
+                    kind, p, diagonal[depth], row, inverse, noise, weights, accept
                 )
                 if cost <= accept:
                     best = cost
@@ -178,7 +210,7 @@ def search_subsets(kind, p, m, first, E_first, floor, weights, limit):
             depth -= 1
             continue
         b = following[depth]
-        if b > n - (m - 1 - depth):
+        if b > n_refs - (m - 1 - depth):
             depth -= 1
             continue
         following[depth] += 1
@@ -192,26 +224,30 @@ def search_subsets(kind, p, m, first, E_first, floor, weights, limit):
 
 
 @jit()
-def _subset_rank(subset, size, skip, binomials):
-    """Place of a sorted subset, without its entry number `skip`, among all."""
+def _subset_rank(subset, size, skip, n_refs, binomials):
+    """Place of a sorted subset, without its entry number `skip`, among all.
+
+    The combinatorial number system of the numbers counted from the end: subsets
+    with the same smallest number stand together.
+    """
     rank = 0
     place = 0
-    for i in range(size):
+    for i in range(size - 1, -1, -1):
         if i != skip:
             place += 1
-            rank += binomials[subset[i], place]
+            rank += binomials[n_refs - 1 - subset[i], place]
     return rank
 
 
 @jit()
 def flag_level(
-    kind, p, m, first, E_first, floor, weights, limit, below, binomials, level
+    kind, p, m, first, E_first, squares, floor, weights, limit, below, binomials, level
 ):
     """One level of the dynamic programme, for subsets that start at `first`.
 
     ``AUV*(S) = cost(S) + min_i AUV*(S without i)``: `below` holds AUV* of all
-    subsets of m - 1 samples by rank; the values of the m-subsets go to `level`,
-    which is empty at the last level. A subset that exceeds `limit`, the value of a
+    subsets of m - 1 samples by rank; the values of the m-subsets that start at
+    `first` go to `level`, which is empty at the last level. A subset that exceeds `limit`, the value of a
     known flag, belongs to no better flag and gets inf.
 
     Returns
@@ -220,17 +256,18 @@ def flag_level(
     best_index : ndarray of shape (m,)
     n_evaluations : int
     """
-    n = E_first.shape[0]
-    E = np.empty((max(m - 1, 1), n, n))
+    n_refs, n = E_first.shape
+    E = np.empty((max(m - 1, 1), n_refs, n))
     diagonal = np.empty((max(m - 1, 1), n))
     E[0] = E_first
-    for j in range(n):
-        diagonal[0, j] = max(E_first[j, j], 0.0)
+    diagonal[0] = squares
+    noise = NOISE * squares
     chosen = np.zeros(m, dtype=np.int64)
     following = np.zeros(m, dtype=np.int64)
     best_index = np.full(m, -1, dtype=np.int64)
     best = np.inf
     keep = level.shape[0] > 0
+    offset = binomials[n_refs - 1 - first, m]
     # Slack: a flag equal to the known one must survive the pruning.
     accept = limit * (1.0 + 1e-9)
     n_evaluations = 0
@@ -239,35 +276,45 @@ def flag_level(
     depth = 0
     while depth >= 0:
         if depth == m - 2:
-            for c in range(chosen[depth] + 1, n):
+            for c in range(chosen[depth] + 1, n_refs):
                 pivot = diagonal[depth, c]
                 if pivot <= floor:
                     continue
                 chosen[m - 1] = c
                 least = np.inf
                 for i in range(m):
-                    value = below[_subset_rank(chosen, m, i, binomials)]
+                    value = below[_subset_rank(chosen, m, i, n_refs, binomials)]
                     least = min(least, value)
                 if least >= accept:
                     continue
                 inverse = 1.0 / pivot
                 row = E[depth, c]
                 n_evaluations += 1
-                bound = lower_bound(kind, p, diagonal[depth], row, inverse, weights)
+                bound = lower_bound(
+                    kind, p, diagonal[depth], row, inverse, noise, weights
+                )
                 if least + bound > accept:
                     continue
                 value = least + exact_cost(
-                    kind, p, diagonal[depth], row, inverse, weights, accept - least
+                    kind,
+                    p,
+                    diagonal[depth],
+                    row,
+                    inverse,
+                    noise,
+                    weights,
+                    accept - least,
                 )
                 if keep:
-                    level[_subset_rank(chosen, m, -1, binomials)] = value
+                    rank = _subset_rank(chosen, m, -1, n_refs, binomials)
+                    level[rank - offset] = value
                 elif value < best * (1.0 - 1e-12):
                     best = value
                     best_index[:] = chosen
             depth -= 1
             continue
         b = following[depth]
-        if b > n - (m - 1 - depth):
+        if b > n_refs - (m - 1 - depth):
             depth -= 1
             continue
         following[depth] += 1
