@@ -273,3 +273,42 @@ def _gauss_newton_step(manifold, references, x, lam, Y, T):
     right = np.stack([manifold.inner(x, u, b)[:, 0] for u in columns], axis=1)
     delta = (np.linalg.pinv(M, hermitian=True) @ right[..., None])[..., 0]
     return delta, sum(delta[:, [j]] * u for j, u in enumerate(columns))
+
+
+def span_tangents(manifold, references, x, lam):
+    """Directions in which the weights of references 1, 2, ... move one barycentre.
+
+    Parameters
+    ----------
+    x : ndarray of shape (1, q)
+    lam : ndarray of shape (1, m)
+
+    Returns
+    -------
+    frame : ndarray of shape (m - 1, q)
+        Orthonormal for the metric at x.
+    """
+    m = len(references)
+    if isinstance(manifold, AffineInvariantSPD):
+        root, inverse = manifold.roots(x)
+        logs, H = _spd_model(manifold, references, lam, inverse)
+        A = _solve(H, np.swapaxes(logs[:, 1:] - logs[:, :1], 1, 2))[0].T
+        columns = _lift(np.repeat(root, m - 1, axis=0), A)
+    else:
+        h = 1e-5
+        change = h * (np.eye(m)[1:] - np.eye(m)[0])
+        start = np.repeat(x, m - 1, axis=0)
+        ends = [
+            barycenters(manifold, references, lam + sign * change, start)[0]
+            for sign in (1, -1)
+        ]
+        columns = (manifold.log(start, ends[0]) - manifold.log(start, ends[1])) / h
+    frame = np.zeros((0, x.shape[1]))
+    for column in columns:
+        for _ in range(2):
+            here = np.repeat(x, len(frame), axis=0)
+            along = manifold.inner(here, frame, np.broadcast_to(column, frame.shape))
+            column = column - along[:, 0] @ frame
+        norm = np.sqrt(manifold.inner(x, column[None], column[None])[0, 0])
+        frame = np.vstack([frame, column / norm])
+    return frame

@@ -117,7 +117,7 @@ class Sphere(Euclidean):
         return self.radius * self.angle(x, y)[..., 0]
 
     def mean(self, Y, weights):
-        return space_form_barycenter(self, Y, weights)
+        return space_form_barycenters(self, Y, np.asarray(weights)[None])[0]
 
 
 class Hyperbolic(Euclidean):
@@ -167,7 +167,7 @@ class Hyperbolic(Euclidean):
         return y
 
     def mean(self, Y, weights):
-        return space_form_barycenter(self, Y, weights)
+        return space_form_barycenters(self, Y, np.asarray(weights)[None])[0]
 
 
 class LogEuclideanSPD(Euclidean):
@@ -394,80 +394,94 @@ def resolve_manifold(manifold):
 # -- means and barycentres of the sphere and of hyperbolic space ----------------------
 
 
-def space_form_barycenter(manifold, points, weights, *, max_iter=100, tol=1e-14):
-    """x with ``sum_i weights_i log_x(points_i) = 0``, by Newton's method.
+def space_form_barycenters(manifold, points, weights, *, max_iter=100, tol=1e-14):
+    """x with ``sum_i weights_i log_x(points_i) = 0`` by Newton's method, row by row.
 
     Parameters
     ----------
     manifold : Sphere or Hyperbolic
-    points : ndarray of shape (n, m)
-    weights : ndarray of shape (n,)
-        Of non-zero sum; negative ones are allowed.
+    points : ndarray of shape (m, q)
+    weights : ndarray of shape (n, m)
+        Rows of non-zero sum; negative weights are allowed.
+
+    Returns
+    -------
+    x : ndarray of shape (n, q)
 
     Notes
     -----
     Across the direction of a point at distance t the Hessian of half the squared
     distance is t cot t on the sphere and t coth t in hyperbolic space, along it 1.
-    The gradient of the result is below 1e-13 unless there is no critical point near
+    The gradient at the result is below 1e-13 unless there is no critical point near
     the start, the barycentre of the ambient space pulled back.
     """
     sign = manifold.curvature
     lam = np.asarray(weights, dtype=np.float64)
-    lam = lam / lam.sum()
+    lam = lam / lam.sum(axis=1, keepdims=True)
     metric = np.ones(points.shape[1])
-    if sign < 0:
-        metric[0] = -1.0
-    x = lam @ points
-    square = sign * np.sum(metric * x**2)
-    spread = np.max(np.abs(lam)) ** 2
-    if square <= 1e-20 * spread or (sign < 0 and x[0] <= 0):
-        # No ambient barycentre to pull back: start from the best of the points.
-        block = points[: min(len(points), 500)]
-        cost = [lam @ manifold.dist(b[None], points) ** 2 for b in block]
-        x = block[int(np.argmin(cost))].copy()
-    else:
-        x = x / np.sqrt(square)
-    best, best_norm = x, np.inf
-    step_limit = 1.0
+    metric[0] = 1.0 if sign > 0 else -1.0
+    best = _pulled_back(manifold, points, lam, metric)
+    best_norm = np.full(len(lam), np.inf)
+    longest = np.ones(len(lam))
+    rows, x = np.arange(len(lam)), best
     for _ in range(max_iter):
-        logs = manifold.log(x[None], points) / manifold.radius
-        gradient = lam @ logs
-        norm = np.sqrt(max(np.sum(metric * gradient**2), 0.0))
-        if norm < best_norm:
-            best, best_norm = x, norm
-        if norm <= tol:
-            break
-        theta = np.sqrt(np.maximum(np.sum(metric * logs**2, axis=1), 0.0))
-        half = np.tan(theta) if sign > 0 else np.tanh(theta)
-        h = ratio(theta, half, 1.0)
-        unit = logs * ratio(1.0, theta, 0.0)[:, None]
-        # On T_x the operator is a I + U' diag(lam (1 - h)) U; outside it is filled up.
-        a = lam @ h
-        H = (unit.T * (lam * (1 - h))) @ (unit * metric)
-        H[np.diag_indices_from(H)] += a
-        direction = _tangent_solve(H, gradient, x, metric, sign)
-        length = np.sqrt(max(np.sum(metric * direction**2), 0.0))
-        uphill = np.sum(metric * direction * gradient) <= 0 and (lam >= 0).all()
-        if not np.isfinite(length) or uphill:
-            direction, length = gradient, norm
+        w = lam[rows]
+        logs = manifold.log(x[:, None, :], points[None]) / manifold.radius
+        gradient = np.einsum("ni,niq->nq", w, logs)
+        norm = np.sqrt(np.maximum(gradient**2 @ metric, 0.0))
+        better = norm < best_norm[rows]
+        best[rows[better]], best_norm[rows[better]] = x[better], norm[better]
         # Newton is trusted near the solution only.
-        if norm > 2 * best_norm:
-            step_limit /= 2
-        if length > step_limit:
-            direction = direction * (step_limit / length)
-        x = manifold.exp(x[None], manifold.radius * direction[None])[0]
+        longest[rows] *= np.where(norm > 2 * best_norm[rows], 0.5, 1.0)
+        direction = _newton_direction(w, logs, gradient, x, metric, sign)
+        length = np.sqrt(np.maximum(direction**2 @ metric, 0.0))
+        uphill = ((direction * gradient) @ metric <= 0) & (w >= 0).all(axis=1)
+        poor = uphill | ~np.isfinite(length)
+        direction[poor], length[poor] = gradient[poor], norm[poor]
+        limit = longest[rows]
+        direction *= np.where(length > limit, limit / np.maximum(length, 1e-300), 1)[
+            :, None
+        ]
+        go_on = norm > tol
+        rows = rows[go_on]
+        if not len(rows):
+            break
+        x = manifold.exp(x[go_on], manifold.radius * direction[go_on])
     return best
 
 
-def _tangent_solve(H, gradient, x, metric, sign):
-    """Solve H v = gradient for v in the tangent space at x."""
-    # The ambient operator keeps T_x; shift it on the normal so that it is regular.
-    regular = H + sign * np.outer(x, metric * x)
+def _pulled_back(manifold, points, lam, metric):
+    """Ambient barycentres on the manifold, else the best of the points."""
+    sign = manifold.curvature
+    x = lam @ points
+    square = sign * (x**2 @ metric)
+    lost = square <= 1e-20 * np.max(np.abs(lam), axis=1) ** 2
+    if sign < 0:
+        lost |= x[:, 0] <= 0
+    x = x / np.sqrt(np.where(lost, 1.0, square))[:, None]
+    if lost.any():
+        block = points[: min(len(points), 500)]
+        squares = manifold.dist(block[:, None], points[None]) ** 2
+        x[lost] = block[np.argmin(lam[lost] @ squares.T, axis=1)]
+    return x
+
+
+def _newton_direction(lam, logs, gradient, x, metric, sign):
+    """Solve Hessian v = gradient in the tangent spaces."""
+    theta = np.sqrt(np.maximum(logs**2 @ metric, 0.0))
+    h = ratio(theta, np.tan(theta) if sign > 0 else np.tanh(theta), 1.0)
+    unit = logs * ratio(1.0, theta, 0.0)[..., None]
+    # On T_x the operator is a I + U' diag(lam (1 - h)) U with a = sum lam h; the
+    # normal is shifted to a + 1, so that the whole is regular.
+    weighted = unit * (lam * (1 - h))[..., None]
+    H = np.swapaxes(weighted, 1, 2) @ (unit * metric)
+    H += np.sum(lam * h, axis=1)[:, None, None] * np.eye(x.shape[1])
+    H += sign * x[:, :, None] * (metric * x)[:, None, :]
     try:
-        v = np.linalg.solve(regular, gradient)
+        v = np.linalg.solve(H, gradient[..., None])[..., 0]
     except np.linalg.LinAlgError:
-        return gradient
-    return v - sign * np.sum(metric * x * v) * x
+        return gradient.copy()
+    return v - sign * ((x * v) @ metric)[:, None] * x
 
 
 # -- symmetric matrices ----------------------------------------------------------------
