@@ -129,7 +129,9 @@ class Hyperbolic(Euclidean):
     def encode(self, X, *, normalize=False):
         Y = np.array(X, dtype=np.float64)
         if Y.shape[1] < 2:
-            raise ValueError("hyperbolic points need at least two coordinates, got 1.")
+            raise ValueError(
+                "hyperbolic points need at least two coordinates, got n_features=1."
+            )
         lifted = np.sqrt(1 + np.sum(Y[:, 1:] ** 2, axis=1))
         if not normalize:
             square = np.sum(Y[:, 1:] ** 2, axis=1) - Y[:, 0] ** 2

@@ -361,7 +361,9 @@ class BarycentricSubspaceAnalysis(
             self, X, reset=reset, dtype=list(FLOAT_DTYPES), order="C",
             ensure_min_samples=2 if reset else 1,
         )  # fmt: skip
-        if reset and (manifold.name in _FLAT_SHAPES or not hasattr(self, "_point_shape")):
+        if reset and (
+            manifold.name in _FLAT_SHAPES or not hasattr(self, "_point_shape")
+        ):
             self._point_shape = X.shape[1:]
         return manifold.encode(X, normalize=self.normalize), X.dtype
 
@@ -406,7 +408,9 @@ class BarycentricSubspaceAnalysis(
         candidates = np.arange(n)
         if n_refs < n:
             drawn = rng.permutation(n)
-            drawn = np.r_[start, drawn[~np.isin(drawn, start)]][: max(n_refs, len(start))]
+            drawn = np.r_[start, drawn[~np.isin(drawn, start)]][
+                : max(n_refs, len(start))
+            ]
             candidates = np.sort(drawn.astype(np.int64))
             n_refs = len(candidates)
         order = np.r_[candidates, np.setdiff1d(np.arange(n), candidates)]
@@ -569,7 +573,7 @@ class BarycentricSubspaceAnalysis(
             offset, rows = W
             base = np.r_[base[:1], base[1:] @ rows + offset]
             directions = directions @ rows
-        span = Span(kind, base, directions)
+        span = Span(kind, base, directions).oriented()
         # References at one standard deviation along each direction.
         P = span.inside(homogeneous(kind, Y))
         deviation = np.sqrt(sample_weight @ P[:, 1:] ** 2)

@@ -37,8 +37,9 @@ class SpaceFormModel:
         self.manifold = manifold
         self.kind = manifold.curvature
         self.references = references
-        self.span = Span.of_points(self.kind, homogeneous(self.kind, references))
-        self._inner_references = self.span.inside(homogeneous(self.kind, references))
+        points = homogeneous(self.kind, references)
+        self.span = Span.of_points(self.kind, points).oriented()
+        self._inner_references = self.span.inside(points)
         if mean is not None:
             self._origin = self.span.inside(homogeneous(self.kind, mean[None]))[0]
 

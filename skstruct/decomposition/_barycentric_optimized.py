@@ -204,9 +204,7 @@ class _Problem:
     def single_level(self, k):
         """Iteratively reweighted closed-form solutions for the span of level k."""
         start = self.span(self.weighted_frame(self.weights, k))
-        return self.descend(
-            start, k, lambda w: self.span(self.weighted_frame(w, k))
-        )
+        return self.descend(start, k, lambda w: self.span(self.weighted_frame(w, k)))
 
     def forward(self, k):
         """The centre, then one direction at a time with the span fixed."""
@@ -278,8 +276,10 @@ class _Problem:
         G = np.zeros_like(V)
         d = state["span"].distances(self.H, 0)
         sine = np.sin(d)
-        w = self.weights * self.power(d) * np.where(
-            sine > 1e-8, d / np.maximum(sine, 1e-8), 1.0
+        w = (
+            self.weights
+            * self.power(d)
+            * np.where(sine > 1e-8, d / np.maximum(sine, 1e-8), 1.0)
         )
         G[0] += np.minimum(w, 1e3 * self.weights) @ self.H
         for level in range(1, len(V)):

@@ -12,6 +12,7 @@ hyperbolic points free of the cancellation of the Lorentz product.
 
 import numpy as np
 
+from .._base import deterministic_signs
 from .._manifolds import ratio
 
 
@@ -150,6 +151,14 @@ class Span:
     def of_points(cls, kind, H):
         """Span of points in order; they are affinely independent."""
         return cls(kind, H[0], orthonormal_rows(to_origin(kind, H[0], H[1:])[:, 1:])[0])
+
+    def oriented(self):
+        """The same span with the sign of every direction fixed by one rule."""
+        rows = np.zeros((self.k, self.base.size))
+        rows[:, 1:] = self.directions
+        seen = from_origin(self.kind, self.base, rows)
+        _, directions = deterministic_signs(seen.T, self.directions.T)
+        return Span(self.kind, self.base, np.ascontiguousarray(directions.T))
 
     @property
     def k(self):
