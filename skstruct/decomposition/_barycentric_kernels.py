@@ -247,8 +247,8 @@ def flag_level(
 
     ``AUV*(S) = cost(S) + min_i AUV*(S without i)``: `below` holds AUV* of all
     subsets of m - 1 samples by rank; the values of the m-subsets that start at
-    `first` go to `level`, which is empty at the last level. A subset that exceeds `limit`, the value of a
-    known flag, belongs to no better flag and gets inf.
+    `first` go to `level`, which is empty at the last level. A subset that exceeds
+    `limit`, the value of a known flag, belongs to no better flag and gets inf.
 
     Returns
     -------

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .._manifolds import Euclidean, Hyperbolic, Sphere
+from ._barycentric_samples import SampleCosts, forward
 from ._barycentric_space import (
     Span,
     from_origin,
@@ -25,6 +26,16 @@ _MANIFOLDS = {0: Euclidean(), 1: Sphere(), -1: Hyperbolic()}
 
 # Up to this dimension the directions of a flag are found by eigenvectors.
 _DENSE = 200
+
+
+# Steps along a gradient, longest first.
+_STEPS = 0.5 ** np.arange(-2, 30)
+
+
+def polar(A):
+    """Nearest matrix with orthonormal rows."""
+    left, _, right = np.linalg.svd(A, full_matrices=False)
+    return left @ right
 
 
 @dataclass
@@ -181,19 +192,28 @@ class _Problem:
         return np.vstack([time, rows[::-1][:k]])
 
     def descend(self, start, level, propose):
-        """Iterate ``frame = propose(weights)``; weights move half way on a rise."""
-        state = {"span": start, "weights": self.irls(start.distances(self.H, level))}
-        state["value"] = self.value(start, level)
+        """Iterate closed-form solutions, or gradient steps where those overshoot.
+
+        ``propose(w, span, t)`` solves the problem with weights w of the squared
+        residuals; with a number t it only moves the span by t times the gradient.
+        On the sphere the cost is convex in the squared residuals: the closed form
+        need not lower it when residuals are large, a short step along the gradient
+        always does.
+        """
+        state = {"span": start, "value": self.value(start, level), "t": None}
 
         def update():
-            target = self.irls(state["span"].distances(self.H, level))
-            for _ in range(30):
-                trial = propose(target)
+            w = self.irls(state["span"].distances(self.H, level))
+            if state["t"] is None:
+                steps = [None] if self.kind <= 0 else [None, *_STEPS]
+            else:
+                steps = 4 * state["t"] * _STEPS
+            for t in steps:
+                trial = propose(w, state["span"], t)
                 value = self.value(trial, level)
                 if value < state["value"]:
-                    state.update(span=trial, value=value, weights=target)
+                    state.update(span=trial, value=value, t=t)
                     return value
-                target = (target + state["weights"]) / 2
             return None
 
         self.progress.run(state["value"], update)
@@ -203,8 +223,26 @@ class _Problem:
 
     def single_level(self, k):
         """Iteratively reweighted closed-form solutions for the span of level k."""
-        start = self.span(self.weighted_frame(self.weights, k))
-        return self.descend(start, k, lambda w: self.span(self.weighted_frame(w, k)))
+
+        def propose(w, span=None, t=None):
+            if t is None:
+                return self.span(self.weighted_frame(w, k))
+            V = self.frame_rows(span)
+            return self.span(polar(V + t * (V @ self.H.T * w) @ self.H))
+
+        starts = [propose(self.weights)]
+        if self.kind != 0:
+            starts.append(self.greedy_samples(k))
+        found = [self.descend(start, k, propose) for start in starts if start.k == k]
+        return min(found, key=lambda span: self.value(span, k))
+
+    def greedy_samples(self, k, n_refs=200):
+        """Span of greedily chosen samples: a start far from the local optimum."""
+        refs = np.linspace(0, len(self.H) - 1, min(n_refs, len(self.H))).astype(int)
+        H = np.vstack([self.H[refs], np.delete(self.H, refs, axis=0)])
+        w = np.r_[self.weights[refs], np.delete(self.weights, refs)]
+        costs = SampleCosts(self.kind, H, w, self.p, len(refs))
+        return Span.of_points(self.kind, H[list(forward(costs, k + 1))])
 
     def forward(self, k):
         """The centre, then one direction at a time with the span fixed."""
@@ -214,10 +252,14 @@ class _Problem:
         for level in range(1, k + 1):
             rest = v - (v @ U.T) @ U
 
-            def propose(w, U=U, rest=rest):
-                _, vectors = np.linalg.eigh((rest.T * w) @ rest)
-                directions = orthonormal_rows(np.vstack([U, vectors[:, -1]]))[0]
-                return Span(self.kind, base, directions)
+            def propose(w, span=None, t=None, U=U, rest=rest):
+                if t is None:
+                    _, vectors = np.linalg.eigh((rest.T * w) @ rest)
+                    u = vectors[:, -1]
+                else:
+                    u = span.directions[-1]
+                    u = u + t * (w * (rest @ u)) @ rest
+                return Span(self.kind, base, orthonormal_rows(np.vstack([U, u]))[0])
 
             span = self.descend(propose(self.weights), level, propose)
             U = span.directions
@@ -230,8 +272,11 @@ class _Problem:
             frame = self.frame_rows(spans[-1])
             P, _ = spans[-1].split(self.H)
 
-            def propose(w, P=P, frame=frame, level=level):
-                return self.span(self.weighted_frame(w, level, P) @ frame)
+            def propose(w, span=None, t=None, P=P, frame=frame, level=level):
+                if t is None:
+                    return self.span(self.weighted_frame(w, level, P) @ frame)
+                V = self.frame_rows(span) @ frame.T
+                return self.span(polar(V + t * (V @ P.T * w) @ P) @ frame)
 
             start = propose(self.weights)
             spans.append(self.descend(start, level, propose))
@@ -254,10 +299,9 @@ class _Problem:
 
     def flag(self, k):
         """All levels at once: the accumulated unexplained variance."""
-        start = self.forward(k)
+        start = min([self.forward(k), self.backward(k)], key=self.auv)
         update = self._sphere_update if self.kind > 0 else self._majorize_update
         state = {"span": start, "value": self.auv(start), "step": 1.0}
-        self.progress.n_iter = 0
         self.progress.converged = True
         self.progress.run(state["value"], lambda: update(state))
         return state["span"]
@@ -286,10 +330,9 @@ class _Problem:
             w = self.irls(state["span"].distances(self.H, level))
             G[: level + 1] += (products[:, : level + 1].T * w) @ self.H
         # Whole columns first; a shorter way where that overshoots.
-        for t in [None, *0.5 ** np.arange(30)]:
+        for t in [None, *_STEPS]:
             A = G if t is None else V + t * G
-            left, _, right = np.linalg.svd(A, full_matrices=False)
-            value = self._accept(state, self.span(left @ right))
+            value = self._accept(state, self.span(polar(A)))
             if value is not None:
                 return value
         return None
@@ -348,5 +391,4 @@ class _Problem:
                 U[c] = free @ np.linalg.eigh((x.T * gains[c]) @ x)[1][:, -1]
         # A maximum of the linear lower bound of a convex function mixes all of them.
         G = ((v @ U.T).T * gains) @ v
-        left, _, right = np.linalg.svd(G, full_matrices=False)
-        return left @ right
+        return polar(G)

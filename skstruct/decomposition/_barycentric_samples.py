@@ -104,12 +104,12 @@ class SampleCosts:
         self.n_evaluations += len(candidates)
         best, found = np.inf, -1
         for c in np.argsort(bounds, kind="stable"):
-            if not bounds[c] <= best * (1 + _TIE):
+            if not (np.isfinite(bounds[c]) and bounds[c] <= best * (1 + _TIE)):
                 break
             b = int(candidates[c])
             value = exact_cost(
-                self.kind, self.p, squares, v @ v[b], 1 / squares[b], noise, self.weights,
-                best * (1 + _TIE),
+                self.kind, self.p, squares, v @ v[b], 1 / squares[b], noise,
+                self.weights, best * (1 + _TIE),
             )  # fmt: skip
             if value < best * (1 - _TIE):
                 best, found = value, b
@@ -297,7 +297,9 @@ def exchange(costs, refs, max_sweeps):
     """
     value = costs.cost(refs)
     candidates = np.arange(costs.n_refs)
-    for sweep in range(1, max_sweeps + 1):
+    n_sweeps = 0
+    while n_sweeps < max_sweeps:
+        n_sweeps += 1
         before = value
         for i in range(len(refs)):
             others = refs[:i] + refs[i + 1 :]
@@ -312,7 +314,7 @@ def exchange(costs, refs, max_sweeps):
                 refs, value = (*refs[:i], b, *refs[i + 1 :]), found
         if not value < before * (1 - 1e-10):
             break
-    return refs, value, sweep
+    return refs, value, n_sweeps
 
 
 def exchange_restarts(costs, m, start, n_init, max_sweeps, rng):

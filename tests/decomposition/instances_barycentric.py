@@ -54,8 +54,8 @@ INSTANCES = {
         outputs=("transform", "score", "residuals"),
         rank_designs=[
             _design("optimized", references="optimized", strategy="pure"),
-            # Four noisy samples span a tilted subspace: a fifth really predicts a little
-            # better, by less than one standard error.
+            # Four noisy samples span a tilted subspace: a fifth really predicts a
+            # little better, by less than one standard error.
             _design("samples", refit=one_standard_error, strategy="exchange"),
         ],
     ),
