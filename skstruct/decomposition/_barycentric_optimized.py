@@ -10,6 +10,7 @@ the span of level i is that of the first i + 1 rows. Points are rows (c, v) as i
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.optimize import minimize
 
 from .._manifolds import Euclidean, Hyperbolic, Sphere
 from ._barycentric_samples import SampleCosts, forward
@@ -50,11 +51,12 @@ class Progress:
     converged: bool = True
     change: float = 0.0
 
-    def run(self, value, update):
+    def run(self, value, update, tol=None):
         """Call ``update() -> new value or None`` until the relative change is small.
 
         None means that no step lowers the objective any more.
         """
+        tol = self.tol if tol is None else tol
         self.history = [value]
         for _ in range(self.max_iter):
             new = update()
@@ -65,7 +67,7 @@ class Progress:
             self.change = (value - new) / max(abs(value), 1e-300)
             value = new
             self.history.append(value)
-            if self.step(self.n_iter, value) or self.change <= self.tol:
+            if self.step(self.n_iter, value) or self.change <= tol:
                 return
         self.converged = False
 
@@ -191,7 +193,7 @@ class _Problem:
         time = rows[0] * np.sign(rows[0, 0])
         return np.vstack([time, rows[::-1][:k]])
 
-    def descend(self, start, level, propose):
+    def descend(self, start, level, propose, *, short_steps=True):
         """Iterate closed-form solutions, or gradient steps where those overshoot.
 
         ``propose(w, span, t)`` solves the problem with weights w of the squared
@@ -205,7 +207,8 @@ class _Problem:
         def update():
             w = self.irls(state["span"].distances(self.H, level))
             if state["t"] is None:
-                steps = [None] if self.kind <= 0 else [None, *_STEPS]
+                short = self.kind > 0 and short_steps
+                steps = [None, *_STEPS] if short else [None]
             else:
                 steps = 4 * state["t"] * _STEPS
             for t in steps:
@@ -216,7 +219,9 @@ class _Problem:
                     return value
             return None
 
-        self.progress.run(state["value"], update)
+        # Where a quasi-Newton method follows, reweighting only has to come near.
+        tol = None if short_steps or self.kind <= 0 else max(self.progress.tol, 1e-4)
+        self.progress.run(state["value"], update, tol)
         return state["span"]
 
     # -- strategies --------------------------------------------------------------------
@@ -225,16 +230,57 @@ class _Problem:
         """Iteratively reweighted closed-form solutions for the span of level k."""
 
         def propose(w, span=None, t=None):
-            if t is None:
-                return self.span(self.weighted_frame(w, k))
-            V = self.frame_rows(span)
-            return self.span(polar(V + t * (V @ self.H.T * w) @ self.H))
+            return self.span(self.weighted_frame(w, k))
 
         starts = [propose(self.weights)]
         if self.kind != 0:
             starts.append(self.greedy_samples(k))
-        found = [self.descend(start, k, propose) for start in starts if start.k == k]
+        finish = self.quasi_newton if self.kind > 0 else lambda span: span
+        found = [
+            finish(self.descend(start, k, propose, short_steps=False))
+            for start in starts
+            if start.k == k
+        ]
         return min(found, key=lambda span: self.value(span, k))
+
+    def quasi_newton(self, span):
+        """Local optimum of a single level on the sphere, from near it.
+
+        In the chart ``A = V + B N`` with N the complement of the frame V, the cost of
+        the row space of A has the gradient ``-2 (A A')^-1 A C (I - P) N'``, C being
+        the weighted second moments.
+        """
+        V = self.frame_rows(span)
+        N = np.linalg.qr(V.T, mode="complete")[0][:, len(V) :].T
+        if not len(N):
+            return span
+
+        def spanned(b):
+            A = V + b.reshape(len(V), len(N)) @ N
+            return A, self.span(np.linalg.qr(A.T)[0].T)
+
+        def cost(b):
+            A, here = spanned(b)
+            d = here.distances(self.H)
+            w = self.irls(d)
+            Q = np.linalg.qr(A.T)[0]
+            rest = self.H - (self.H @ Q) @ Q.T
+            G = np.linalg.solve(A @ A.T, (A @ self.H.T * w) @ (rest @ N.T))
+            return self.weights @ d**self.p, -2 * G.ravel()
+
+        progress = self.progress
+        value = self.value(span, len(V) - 1)
+        found = minimize(
+            cost, np.zeros(len(V) * len(N)), jac=True, method="L-BFGS-B",
+            options={"maxiter": progress.max_iter, "ftol": progress.tol / 10,
+                     "gtol": 1e-10, "maxcor": 20},
+        )  # fmt: skip
+        progress.n_iter += found.nit
+        progress.converged = found.nit < progress.max_iter
+        if found.fun < value:
+            progress.history.append(found.fun)
+            return spanned(found.x)[1]
+        return span
 
     def greedy_samples(self, k, n_refs=200):
         """Span of greedily chosen samples: a start far from the local optimum."""

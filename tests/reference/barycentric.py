@@ -29,9 +29,10 @@ def distances(kind, Y, X):
     if len(X) == 1:
         if kind == 0:
             return np.linalg.norm(Y - X, axis=1)
-        if kind > 0:
-            return np.arccos(np.clip(Y @ X[0], -1, 1))
-        return np.arccosh(np.maximum(Y[:, 0] * X[0, 0] - Y[:, 1:] @ X[0, 1:], 1))
+        # From the chord: the inverse cosine is good to 1e-8 only near 0.
+        square = np.sum((Y - X)[:, 1:] ** 2, axis=1) + kind * (Y - X)[:, 0] ** 2
+        half = np.sqrt(np.maximum(square, 0)) / 2
+        return 2 * (np.arcsin(np.minimum(half, 1)) if kind > 0 else np.arcsinh(half))
     if kind == 0:
         A = (X[1:] - X[0]).T
         b = (Y - X[0]).T
