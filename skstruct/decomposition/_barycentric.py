@@ -67,9 +67,8 @@ class BarycentricSubspaceAnalysis(
         (n, 3, 2) or (n, 6)); "spectra" (symmetric matrices (n, d, d), or their
         ascending eigenvalues (n, d)). An object needs methods ``log(x, y)``,
         ``exp(x, v)`` and ``dist(x, y)`` on rows and an attribute ``dim``; optional
-        are ``inner(x, u, v)``, the metric (default: the dot product),
-        ``hess_sqdist(x, y, v)``, the Hessian of the squared distance to y at x
-        applied to v, and ``check_points(X)``.
+        are ``inner(x, u, v)``, the metric (default: the dot product), and
+        ``check_points(X)``, which raises on bad rows.
     references : {"samples", "optimized"}, default="samples"
         Whether references are rows of X, or free points of a space of constant
         curvature.

@@ -60,9 +60,7 @@ def pure(kind, Y, m, p=2.0, weights=None):
 
 def auv(kind, Y, order, p=2.0, weights=None):
     """Accumulated unexplained variance of an order of rows."""
-    return sum(
-        cost(kind, Y, order[: i + 1], p, weights) for i in range(len(order))
-    )
+    return sum(cost(kind, Y, order[: i + 1], p, weights) for i in range(len(order)))
 
 
 def flag(kind, Y, m, p=2.0, weights=None):
@@ -76,9 +74,8 @@ def forward(kind, Y, m, p=2.0, weights=None):
     refs = ()
     while len(refs) < m:
         free = [i for i in range(len(Y)) if i not in refs]
-        refs = min(
-            ((cost(kind, Y, (*refs, i), p, weights), (*refs, i)) for i in free)
-        )[1]
+        options = [(*refs, i) for i in free]
+        refs = min((cost(kind, Y, o, p, weights), o) for o in options)[1]
     return refs
 
 
