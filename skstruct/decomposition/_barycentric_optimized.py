@@ -10,6 +10,7 @@ the span of level i is that of the first i + 1 rows. Points are rows (c, v) as i
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 
 from .._manifolds import Euclidean, Hyperbolic, Sphere
@@ -28,6 +29,9 @@ _MANIFOLDS = {0: Euclidean(), 1: Sphere(), -1: Hyperbolic()}
 # Up to this dimension the directions of a flag are found by eigenvectors.
 _DENSE = 200
 
+
+# Where another method follows, one only has to come near.
+_NEAR = 1e-4
 
 # Steps along a gradient, longest first.
 _STEPS = 0.5 ** np.arange(-2, 30)
@@ -129,7 +133,7 @@ class _Problem:
 
     def auv(self, span):
         """Sum of the costs of all levels."""
-        return sum(self.value(span, level) for level in range(span.k + 1))
+        return float((span.all_distances(self.H) ** self.p @ self.weights).sum())
 
     def irls(self, d):
         """Weights of the squared residuals: the derivative of d^p by sin^2 d, ..."""
@@ -193,7 +197,7 @@ class _Problem:
         time = rows[0] * np.sign(rows[0, 0])
         return np.vstack([time, rows[::-1][:k]])
 
-    def descend(self, start, level, propose, *, short_steps=True):
+    def descend(self, start, level, propose, *, short_steps=True, tol=None):
         """Iterate closed-form solutions, or gradient steps where those overshoot.
 
         ``propose(w, span, t)`` solves the problem with weights w of the squared
@@ -219,8 +223,6 @@ class _Problem:
                     return value
             return None
 
-        # Where a quasi-Newton method follows, reweighting only has to come near.
-        tol = None if short_steps or self.kind <= 0 else max(self.progress.tol, 1e-4)
         self.progress.run(state["value"], update, tol)
         return state["span"]
 
@@ -235,51 +237,80 @@ class _Problem:
         starts = [propose(self.weights)]
         if self.kind != 0:
             starts.append(self.greedy_samples(k))
-        finish = self.quasi_newton if self.kind > 0 else lambda span: span
+        finish = self.quasi_newton if self.kind > 0 else lambda span, _: span
+        tol = _NEAR if self.kind > 0 else None
         found = [
-            finish(self.descend(start, k, propose, short_steps=False))
+            finish(self.descend(start, k, propose, short_steps=False, tol=tol), [k])
             for start in starts
             if start.k == k
         ]
         return min(found, key=lambda span: self.value(span, k))
 
-    def quasi_newton(self, span):
-        """Local optimum of a single level on the sphere, from near it.
+    def quasi_newton(self, span, levels):
+        """Local optimum of the sum of some levels on the sphere, from near it.
 
-        In the chart ``A = V + B N`` with N the complement of the frame V, the cost of
-        the row space of A has the gradient ``-2 (A A')^-1 A C (I - P) N'``, C being
-        the weighted second moments.
+        Any k + 1 rows A = L Q, L lower triangular, span a flag. The cost of level l
+        has the gradient ``-2 L_l^-T Q_l C_l (I - P_l)`` with regard to its rows, C_l
+        being the second moments weighted by the derivative of d^p by sin^2 d.
         """
         V = self.frame_rows(span)
-        N = np.linalg.qr(V.T, mode="complete")[0][:, len(V) :].T
-        if not len(N):
-            return span
+        H, weights = self.H, self.weights
 
-        def spanned(b):
-            A = V + b.reshape(len(V), len(N)) @ N
-            return A, self.span(np.linalg.qr(A.T)[0].T)
+        def frame(a):
+            Q, R = np.linalg.qr(a.reshape(V.shape).T)
+            signs = np.where(np.diag(R) < 0, -1.0, 1.0)
+            return Q.T * signs[:, None], R.T * signs
 
-        def cost(b):
-            A, here = spanned(b)
-            d = here.distances(self.H)
-            w = self.irls(d)
-            Q = np.linalg.qr(A.T)[0]
-            rest = self.H - (self.H @ Q) @ Q.T
-            G = np.linalg.solve(A @ A.T, (A @ self.H.T * w) @ (rest @ N.T))
-            return self.weights @ d**self.p, -2 * G.ravel()
+        def cost(a):
+            Q, L = frame(a)
+            d = self.span(Q).all_distances(H)
+            value = 0.0
+            G = np.zeros_like(Q)
+            Z = H @ Q.T
+            for level in levels:
+                value += weights @ d[level] ** self.p
+                if level == 0:
+                    # Of the point itself: past 90 degrees sin^2 falls again.
+                    sine = np.maximum(np.sin(d[0]), 1e-8)
+                    w = (
+                        weights
+                        * self.power(d[0])
+                        * np.where(d[0] > 1e-8, d[0] / sine, 1)
+                    )
+                    w = np.minimum(w, 1e3 * weights)
+                    pull = w @ H
+                    G[0] += (pull - (pull @ Q[0]) * Q[0]) / L[0, 0]
+                    continue
+                part = slice(0, level + 1)
+                wZ = Z[:, part].T * self.irls(d[level])
+                move = wZ @ H - (wZ @ Z[:, part]) @ Q[part]
+                G[part] += solve_triangular(
+                    L[part, part], move, lower=True, trans="T", check_finite=False
+                )
+            return value, -2 * G.ravel()
 
         progress = self.progress
-        value = self.value(span, len(V) - 1)
+        values = [cost(V.ravel())[0]]
         found = minimize(
-            cost, np.zeros(len(V) * len(N)), jac=True, method="L-BFGS-B",
-            options={"maxiter": progress.max_iter, "ftol": progress.tol / 10,
-                     "gtol": 1e-10, "maxcor": 20},
-        )  # fmt: skip
+            cost,
+            V.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            callback=lambda intermediate_result: values.append(intermediate_result.fun),
+            options={
+                "maxiter": progress.max_iter,
+                "ftol": progress.tol / 10,
+                "gtol": 1e-10,
+                "maxcor": 20,
+            },
+        )
+        for i, value in enumerate(values[1:], progress.n_iter + 1):
+            progress.step(i, value)
         progress.n_iter += found.nit
         progress.converged = found.nit < progress.max_iter
-        if found.fun < value:
-            progress.history.append(found.fun)
-            return spanned(found.x)[1]
+        progress.history = values
+        if found.fun < values[0]:
+            return self.span(frame(found.x)[0])
         return span
 
     def greedy_samples(self, k, n_refs=200):
@@ -290,7 +321,7 @@ class _Problem:
         costs = SampleCosts(self.kind, H, w, self.p, len(refs))
         return Span.of_points(self.kind, H[list(forward(costs, k + 1))])
 
-    def forward(self, k):
+    def forward(self, k, tol=None):
         """The centre, then one direction at a time with the span fixed."""
         base = self.center(self.H, self.weights)
         v = to_origin(self.kind, base, self.H)[:, 1:]
@@ -307,7 +338,7 @@ class _Problem:
                     u = u + t * (w * (rest @ u)) @ rest
                 return Span(self.kind, base, orthonormal_rows(np.vstack([U, u]))[0])
 
-            span = self.descend(propose(self.weights), level, propose)
+            span = self.descend(propose(self.weights), level, propose, tol=tol)
             U = span.directions
         return span
 
@@ -345,11 +376,12 @@ class _Problem:
 
     def flag(self, k):
         """All levels at once: the accumulated unexplained variance."""
-        start = min([self.forward(k), self.backward(k)], key=self.auv)
-        update = self._sphere_update if self.kind > 0 else self._majorize_update
-        state = {"span": start, "value": self.auv(start), "step": 1.0}
+        start = self.forward(k, _NEAR)
         self.progress.converged = True
-        self.progress.run(state["value"], lambda: update(state))
+        if self.kind > 0:
+            return self.quasi_newton(start, range(k + 1))
+        state = {"span": start, "value": self.auv(start)}
+        self.progress.run(state["value"], lambda: self._majorize_update(state))
         return state["span"]
 
     def _accept(self, state, span):
@@ -357,30 +389,6 @@ class _Problem:
         if value < state["value"]:
             state.update(span=span, value=value)
             return value
-        return None
-
-    def _sphere_update(self, state):
-        """Frame = polar factor of minus the gradient, with backtracking."""
-        V = self.frame_rows(state["span"])
-        products = self.H @ V.T
-        G = np.zeros_like(V)
-        d = state["span"].distances(self.H, 0)
-        sine = np.sin(d)
-        w = (
-            self.weights
-            * self.power(d)
-            * np.where(sine > 1e-8, d / np.maximum(sine, 1e-8), 1.0)
-        )
-        G[0] += np.minimum(w, 1e3 * self.weights) @ self.H
-        for level in range(1, len(V)):
-            w = self.irls(state["span"].distances(self.H, level))
-            G[: level + 1] += (products[:, : level + 1].T * w) @ self.H
-        # Whole columns first; a shorter way where that overshoots.
-        for t in [None, *_STEPS]:
-            A = G if t is None else V + t * G
-            value = self._accept(state, self.span(polar(A)))
-            if value is not None:
-                return value
         return None
 
     def _majorize_update(self, state):
@@ -394,7 +402,7 @@ class _Problem:
         """
         span = state["span"]
         k = span.k
-        W = np.stack([self.irls(span.distances(self.H, i)) for i in range(k + 1)])
+        W = np.stack([self.irls(d) for d in span.all_distances(self.H)])
         pays = np.cumsum(W, axis=0)  # row c - 1: weights of the levels below c
         moved = to_origin(self.kind, span.base, self.H)
         base, U = span.base, span.directions

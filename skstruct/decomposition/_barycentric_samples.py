@@ -6,6 +6,7 @@ from itertools import combinations
 from math import comb
 
 import numpy as np
+from joblib import effective_n_jobs
 
 from .._parallel import run_tasks
 from ._barycentric_kernels import (
@@ -241,7 +242,8 @@ def _for_each(function, n, n_jobs):
 
     Small first numbers start more subsets: they are dealt out in turn.
     """
-    n_tasks = min(n, 16)
+    workers = effective_n_jobs(n_jobs)
+    n_tasks = 1 if workers == 1 else min(n, 4 * workers)
 
     def deal(task):
         return [function(i) for i in range(task, n, n_tasks)]

@@ -193,6 +193,19 @@ class Span:
         along = np.sqrt(np.sum(P**2, axis=1)) if level else P[:, 0]
         return distance(self.kind, along, square)
 
+    def all_distances(self, H):
+        """Distances to the spans of all levels, shape (k + 1, n), in one pass."""
+        P, _ = self.split(H)
+        total = np.sum(to_origin(self.kind, self.base, H)[:, 1:] ** 2, axis=1)
+        inside = np.cumsum(P.T**2, axis=0)
+        inside[1:] -= inside[0]
+        inside[0] = 0.0
+        squares = total - inside
+        squares[squares < 1e-14 * total] = 0.0
+        along = np.sqrt(inside + P[:, 0] ** 2)
+        along[0] = P[:, 0]
+        return distance(self.kind, along, squares)
+
     def inside(self, H, level=None):
         """Points of a span nearest to the rows of H, in the span's coordinates."""
         level = self.k if level is None else level
