@@ -130,6 +130,29 @@ def scan_candidates(kind, p, E, diagonal, columns, floor, noise, weights, bounds
 
 
 @jit(fastmath=_SUM)
+def half_chords(kind, products, own, squares):
+    """Squared (hyperbolic) sines of half the distances, in place of the products.
+
+    Squared distances in flat space. `own` and `squares` are the squares of the points
+    of the rows and of the columns. Half a distance is at most a right angle: the
+    functions of residuals serve for it.
+    """
+    factor = 1.0 if kind == 0 else 0.25
+    for c in range(products.shape[0]):
+        for j in range(products.shape[1]):
+            chord = own[c] + squares[j] - 2.0 * products[c, j]
+            products[c, j] = factor * max(chord, 0.0)
+
+
+@jit()
+def scan_points(kind, p, products, own, squares, zeros, weights, bounds):
+    """Bounds of the cost of single points, one a row of their products with all."""
+    for c in range(products.shape[0]):
+        half_chords(kind, products[c : c + 1], own[c : c + 1], squares)
+        bounds[c] = lower_bound(kind, p, products[c], zeros, 0.0, zeros, weights)
+
+
+@jit(fastmath=_SUM)
 def _eliminate(E, diagonal, b, E_next, diagonal_next):
     """Schur complement of one more reference, for the rows after b."""
     n = diagonal.shape[0]

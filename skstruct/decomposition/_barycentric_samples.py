@@ -13,10 +13,12 @@ from ._barycentric_kernels import (
     NOISE,
     exact_cost,
     flag_level,
+    half_chords,
     scan_candidates,
+    scan_points,
     search_subsets,
 )
-from ._barycentric_space import Span, orthonormal_rows, to_origin
+from ._barycentric_space import Span, distance, orthonormal_rows, to_origin
 
 # A reference whose squared residual is below this share of the largest one is
 # affinely dependent on those before it.
@@ -53,24 +55,67 @@ class SampleCosts:
         self.n_jobs = n_jobs
         self.n_evaluations = 0
 
+    def _products(self):
+        """Function of a block of candidates: products with all; and all squares."""
+        metric = np.ones(self.H.shape[1])
+        metric[0] = self.kind
+        scaled = np.ascontiguousarray((self.H * metric).T)
+        squares = np.sum(metric * self.H**2, axis=1)
+        return lambda block: self.H[block] @ scaled, squares
+
     def first_costs(self):
         """Cost of each candidate as the only reference."""
-        H, kind = self.H, self.kind
-        metric = np.ones(H.shape[1])
-        metric[0] = 0.0 if kind == 0 else (1.0 if kind > 0 else -1.0)
-        squares = np.sum(metric * H**2, axis=1)
         costs = np.empty(self.n_refs)
+        products, squares = self._products()
         for start in range(0, self.n_refs, _BLOCK):
             block = slice(start, min(start + _BLOCK, self.n_refs))
-            chord = squares[block, None] + squares - 2 * (H[block] * metric) @ H.T
-            chord = np.sqrt(np.maximum(chord, 0))
-            if kind > 0:
-                chord = 2 * np.arcsin(np.minimum(chord / 2, 1))
-            elif kind < 0:
-                chord = 2 * np.arcsinh(chord / 2)
-            costs[block] = chord**self.p @ self.weights
+            S = products(block)
+            half_chords(self.kind, S, squares[block], squares)
+            d = distance(self.kind, None, S)
+            costs[block] = (d if self.kind == 0 else 2 * d) ** self.p @ self.weights
         self.n_evaluations += self.n_refs
         return costs
+
+    def best_first(self):
+        """The best single reference; most are refused by a bound."""
+        n = len(self.H)
+        zeros = np.zeros(n)
+        bounds = np.empty(self.n_refs)
+        products, squares = self._products()
+        for start in range(0, self.n_refs, _BLOCK):
+            block = slice(start, min(start + _BLOCK, self.n_refs))
+            scan_points(
+                self.kind,
+                self.p,
+                products(block),
+                squares[block],
+                squares,
+                zeros,
+                self.weights,
+                bounds[block],
+            )
+        self.n_evaluations += self.n_refs
+        best, found = np.inf, self.n_refs
+        for c in np.argsort(bounds, kind="stable"):
+            if not bounds[c] <= best * (1 + _TIE):
+                break
+            row = products(slice(c, c + 1))
+            half_chords(self.kind, row, squares[c : c + 1], squares)
+            value = exact_cost(
+                self.kind,
+                self.p,
+                row[0],
+                zeros,
+                0.0,
+                zeros,
+                self.weights,
+                best * (1 + _TIE),
+            )
+            if value < best * (1 - _TIE):
+                best, found = value, int(c)
+            elif value <= best * (1 + _TIE):
+                best, found = min(value, best), min(int(c), found)
+        return found
 
     def cost(self, refs):
         """Cost of the span of some samples, from scratch."""
@@ -210,6 +255,9 @@ class ProjectionCosts(SampleCosts):
     def first_costs(self):
         return np.array([self.cost((i,)) for i in range(self.n_refs)])
 
+    def best_first(self):
+        return _first_minimum(self.first_costs())
+
     def best_addition(self, refs, candidates):
         costs = np.array([self.cost((*refs, int(b))) for b in candidates])
         if not np.isfinite(costs).any():
@@ -277,7 +325,7 @@ def forward(costs, m, start=()):
 
     Returns fewer than m references when no further sample is independent of them.
     """
-    refs = tuple(start) or (_first_minimum(costs.first_costs()),)
+    refs = tuple(start) or (costs.best_first(),)
     candidates = np.arange(costs.n_refs)
     while len(refs) < m:
         free = candidates[~np.isin(candidates, refs)]

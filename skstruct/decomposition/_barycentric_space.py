@@ -68,13 +68,16 @@ def _turned(s):
 def distance(kind, along, residual_square):
     """Distance to a span from the squared residual.
 
-    `along` is the length of the part inside the span, of use on the sphere only.
+    `along` is the length of the part inside the span, which on the sphere is more
+    accurate near a right angle than the sine alone; None: not known.
     """
     root = np.sqrt(np.maximum(residual_square, 0.0))
     if kind == 0:
         return root
     if kind < 0:
         return np.arcsinh(root)
+    if along is None:
+        return np.arcsin(np.minimum(root, 1.0))
     return np.arctan2(root, along)
 
 
@@ -118,16 +121,19 @@ def orthonormal_rows(R, floor=0.0):
     kept : list of int
         Their numbers; a row with a squared residual of at most `floor` is dropped.
     """
-    U = np.zeros((0, R.shape[1]))
+    U = np.zeros(R.shape)
     kept = []
     for i, row in enumerate(R):
-        rest = row - (row @ U.T) @ U
-        rest = rest - (rest @ U.T) @ U
+        found = U[: len(kept)]
+        rest = row
+        if kept:
+            rest = rest - (rest @ found.T) @ found
+            rest = rest - (rest @ found.T) @ found
         square = rest @ rest
         if square > floor:
-            U = np.vstack([U, rest / np.sqrt(square)])
+            U[len(kept)] = rest / np.sqrt(square)
             kept.append(i)
-    return U, kept
+    return U[: len(kept)], kept
 
 
 class Span:
