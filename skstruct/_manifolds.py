@@ -16,7 +16,7 @@ _ON_MANIFOLD = 1e-6
 
 def dot(A, B):
     """Row-wise product, keeping the last axis."""
-    return np.sum(A * B, axis=-1, keepdims=True)
+    return np.einsum("...i,...i->...", A, B)[..., None]
 
 
 def ratio(numerator, denominator, at_zero):
@@ -58,7 +58,8 @@ class Euclidean:
 
     def dist(self, x, y):
         """Geodesic distance of rows."""
-        return np.sqrt(dot(y - x, y - x))[..., 0]
+        apart = y - x
+        return np.sqrt(dot(apart, apart))[..., 0]
 
     def mean(self, Y, weights):
         """Weighted Frechet mean of internal rows."""

@@ -554,7 +554,7 @@ class BarycentricSubspaceAnalysis(
                 UserWarning,
                 stacklevel=3,
             )
-        span = optimize_span(
+        optimum = optimize_span(
             kind, H, sample_weight, k, strategy=self.strategy, cost=self.cost,
             p=self.p, progress=progress,
         )  # fmt: skip
@@ -567,14 +567,16 @@ class BarycentricSubspaceAnalysis(
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        base, directions = span.base, span.directions
+        base, directions = optimum.base, optimum.directions
         if W is not None:
             offset, rows = W
-            base = np.r_[base[:1], base[1:] @ rows + offset]
-            directions = directions @ rows
+            if rows is not None:
+                directions = directions @ rows
+                base = np.r_[base[:1], base[1:] @ rows]
+            base[1:] += offset
         span = Span(kind, base, directions).oriented()
         # References at one standard deviation along each direction.
-        P = span.inside(homogeneous(kind, Y))
+        P = optimum.inside(H)
         deviation = np.sqrt(sample_weight @ P[:, 1:] ** 2)
         deviation = np.where(deviation > 1e-8 * deviation.max(initial=0), deviation, 1)
         if kind > 0:
@@ -600,10 +602,11 @@ class BarycentricSubspaceAnalysis(
         self.n_components_ = k = len(self._references) - 1
         self._mean = manifold.mean(Y, sample_weight)
         model = self._model()
-        d = [model.residuals(Y, level) for level in range(k + 1)]
-        self.unexplained_variance_ = np.array([sample_weight @ r**self.p for r in d])
+        d, T = model.measure(Y)
+        self.unexplained_variance_ = d**self.p @ sample_weight
         self.auv_ = float(self.unexplained_variance_.sum())
-        total = sample_weight @ manifold.dist(self._mean[None], Y) ** self.p
+        from_mean = manifold.dist(self._mean[None], Y)
+        total = sample_weight @ from_mean**self.p
         self.explained_variance_ratio_ = 1 - self.unexplained_variance_ / max(
             total, 1e-300
         )
@@ -618,8 +621,8 @@ class BarycentricSubspaceAnalysis(
         if self.reference_indices_ is not None and len(Y) > 2 * k + 2:
             rows = ~np.isin(kept, self.reference_indices_)
         w = sample_weight[rows] / sample_weight[rows].sum()
-        T = model.coordinates(Y[rows]) if k else np.zeros((rows.sum(), 0))
-        spread = sample_weight @ manifold.dist(self._mean[None], Y) ** 2
+        T = T[rows]
+        spread = sample_weight @ from_mean**2
         floor = 1e-12 * spread + 1e-300
         self.coordinate_covariance_ = (T.T * w) @ T + floor * np.eye(k)
         outside = max(self._dimension - k, 1)
@@ -813,8 +816,8 @@ n_components + 1)
         Y, _ = self._read(X, resolve_manifold(self.manifold), reset=False)
         model, k = self._model(), self.n_components_
         density = np.zeros(len(Y))
+        d, T = model.measure(Y)
         if k:
-            T = model.coordinates(Y)
             S = self.coordinate_covariance_
             _, log_det = np.linalg.slogdet(S)
             D2 = np.sum(T * np.linalg.solve(S, T.T).T, axis=1)
@@ -822,8 +825,9 @@ n_components + 1)
         outside = self._dimension - k
         if outside:
             e2 = self.residual_variance_
-            d2 = model.residuals(Y, k) ** 2
-            density += gaussian_log_density(d2 / e2, outside * np.log(e2), outside)
+            density += gaussian_log_density(
+                d[-1] ** 2 / e2, outside * np.log(e2), outside
+            )
         return float(np.mean(density))
 
     @property
@@ -843,15 +847,16 @@ def _reduced(kind, H):
     -------
     H : ndarray of shape (n, 1 + r)
     back : tuple (offset, rows) or None
-        ``v_reduced @ rows + offset`` is the space part; None when nothing was done.
+        ``v_reduced @ rows + offset`` is the space part; rows None: the identity.
+        None when nothing was done.
     """
     n, D = H.shape[0], H.shape[1] - 1
     offset = np.zeros(D)
     if kind == 0:
         # Far from the origin the Gram matrix of raw vectors would lose digits.
         offset = H[:, 1:].mean(axis=0)
-        H = np.column_stack([H[:, :1], H[:, 1:] - offset])
+        H[:, 1:] -= offset
     if D <= n:
-        return H, (offset, np.eye(D)) if kind == 0 else None
+        return H, (offset, None) if kind == 0 else None
     rows = np.linalg.qr(H[:, 1:].T)[0].T
     return np.column_stack([H[:, 0], H[:, 1:] @ rows.T]), (offset, rows)

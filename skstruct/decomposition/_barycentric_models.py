@@ -61,9 +61,16 @@ class SpaceFormModel:
             self.kind, self._inner_references, self._inside(Y, self.span.k)
         )
 
+    def measure(self, Y):
+        """Distances to the spans of all levels (k + 1, n), and the coordinates."""
+        d, P = self.span.measure(homogeneous(self.kind, Y))
+        return self.manifold.radius * d, self._coordinates(P)
+
     def coordinates(self, Y):
         """Normal coordinates of the projections at the projected mean."""
-        P = self._inside(Y, self.span.k)
+        return self._coordinates(self._inside(Y, self.span.k))
+
+    def _coordinates(self, P):
         moved = to_origin(self.kind, self._origin, P)
         return self.manifold.radius * log_origin(self.kind, moved)
 
@@ -84,6 +91,11 @@ class SpaceFormModel:
 
 class _ConstrainedModel(SpaceFormModel):
     """Flat span of which only a part is allowed."""
+
+    def measure(self, Y):
+        levels = range(self.span.k + 1)
+        d = np.stack([self.residuals(Y, level) for level in levels])
+        return d, self.coordinates(Y)
 
     def residuals(self, Y, level):
         rest = Y - self.project(Y, level)
@@ -145,6 +157,14 @@ class GenericModel:
         """Projections, their weights and whether the iteration converged."""
         last = len(self.references) if level is None else level + 1
         return project_on_span(self.manifold, self.references[:last], Y)
+
+    def measure(self, Y):
+        """Distances to the spans of all levels (k + 1, n), and the coordinates."""
+        levels = range(len(self.references))
+        points = [self.project(Y, level) for level in levels]
+        d = np.stack([self.manifold.dist(x, Y) for x in points])
+        T = self._describe(points[-1])[0] if len(points) > 1 else np.zeros((len(Y), 0))
+        return d, T
 
     def project(self, Y, level):
         """Nearest points of the span of a level."""

@@ -44,9 +44,13 @@ def _transvect(kind, t, s, H):
     if kind > 0 and t < -0.5:
         # Near the antipode of the origin: turn by pi first, which costs no accuracy.
         return _transvect(kind, -t, _turned(s), _turn(H))
+    moved = np.empty_like(H)
+    if kind == 0:
+        moved[:, 0] = t * H[:, 0]
+        np.subtract(H[:, 1:], H[:, :1] * s, out=moved[:, 1:])
+        return moved
     c, v = H[:, :1], H[:, 1:]
     inside = v @ s[:, None]
-    moved = np.empty_like(H)
     moved[:, :1] = t * c + kind * inside
     moved[:, 1:] = v - (c + kind * inside / (1 + t)) * s
     return moved
@@ -199,31 +203,51 @@ class Span:
         along = np.sqrt(np.sum(P**2, axis=1)) if level else P[:, 0]
         return distance(self.kind, along, square)
 
-    def all_distances(self, H):
-        """Distances to the spans of all levels, shape (k + 1, n), in one pass."""
-        P, _ = self.split(H)
-        total = np.sum(to_origin(self.kind, self.base, H)[:, 1:] ** 2, axis=1)
-        inside = np.cumsum(P.T**2, axis=0)
-        inside[1:] -= inside[0]
-        inside[0] = 0.0
-        squares = total - inside
+    def measure(self, H):
+        """Distances to the spans of all levels and points of the largest, in one pass.
+
+        Returns
+        -------
+        distances : ndarray of shape (k + 1, n)
+        P : ndarray of shape (n, 1 + k)
+            As from :meth:`inside`.
+        """
+        moved = to_origin(self.kind, self.base, H)
+        v = moved[:, 1:]
+        total = np.einsum("ij,ij->i", v, v)
+        inside = v @ self.directions.T
+        covered = np.zeros((self.k + 1, len(H)))
+        np.cumsum(inside.T**2, axis=0, out=covered[1:])
+        squares = total - covered
         squares[squares < 1e-14 * total] = 0.0
-        along = np.sqrt(inside + P[:, 0] ** 2)
-        along[0] = P[:, 0]
-        return distance(self.kind, along, squares)
+        along = None
+        if self.kind > 0:
+            along = np.sqrt(covered + moved[:, 0] ** 2)
+            along[0] = moved[:, 0]
+        P = self._on_span(np.column_stack([moved[:, 0], inside]))
+        return distance(self.kind, along, squares), P
+
+    def all_distances(self, H):
+        """Distances to the spans of all levels, shape (k + 1, n)."""
+        return self.measure(H)[0]
 
     def inside(self, H, level=None):
         """Points of a span nearest to the rows of H, in the span's coordinates."""
         level = self.k if level is None else level
-        P, _ = self.split(H, level)
-        if level == 0:
-            return np.ones((len(H), 1))
+        moved = to_origin(self.kind, self.base, H)
+        inside = moved[:, 1:] @ self.directions[:level].T
+        return self._on_span(np.column_stack([moved[:, 0], inside]))
+
+    def _on_span(self, P):
+        """Coordinates of projections, normalised; P is overwritten."""
+        if P.shape[1] == 1:
+            return np.ones(P.shape)
         if self.kind == 0:
             return P
         square = P[:, 0] ** 2 + self.kind * np.sum(P[:, 1:] ** 2, axis=1)
         # On the sphere a point orthogonal to the span is equally far from all of it.
         lost = square < 1e-30
-        P[lost] = np.eye(level + 1)[0]
+        P[lost] = np.eye(P.shape[1])[0]
         return P / np.sqrt(np.where(lost, 1.0, square))[:, None]
 
     def outside(self, P):
