@@ -214,7 +214,8 @@ class _Problem:
                 short = self.kind > 0 and short_steps
                 steps = [None, *_STEPS] if short else [None]
             else:
-                steps = 4 * state["t"] * _STEPS
+                # A long step is a power iteration already.
+                steps = min(state["t"], 1e3) * _STEPS
             for t in steps:
                 trial = propose(w, state["span"], t)
                 value = self.value(trial, level)

@@ -373,3 +373,13 @@ def test_optic_nerve_triangles_run_through_a_pipeline():
     assert_allclose(
         bsa.residuals(5 * triangles + 3), bsa.residuals(triangles), atol=1e-9
     )
+
+
+def test_matrices_go_through_a_grid_search_as_they_are():
+    from sklearn.model_selection import GridSearchCV
+
+    S = _spd(30, 3)
+    bsa = BSA(manifold="spd_log_euclidean", references="optimized")
+    search = GridSearchCV(bsa, {"n_components": [1, 2, 3]}, cv=3).fit(S)
+    assert search.transform(S).shape == (30, search.best_params_["n_components"])
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
