@@ -2,6 +2,7 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+from ._cities import load_world_cities
 from ._factor_analysis import load_holzinger_swineford, make_factor_model
 from ._hyperspectral import fetch_jasper_ridge, make_hyperspectral_scene
 from ._impute import make_fairness_clusters, make_low_rank_with_missing
@@ -24,6 +25,7 @@ __all__ = [
     "fetch_umls",
     "load_family_trees",
     "load_holzinger_swineford",
+    "load_world_cities",
     "make_factor_model",
     "make_fairness_clusters",
     "make_gaussian_stream",

@@ -4,11 +4,13 @@
 
 from ._abundances import fcls, nnls_abundances
 from ._affinity import spatial_affinity
+from ._barycentric import BarycentricSubspaceAnalysis
 from ._endmembers import spa, vca
 from ._ss_nmf import StructuredSparseNMF
 from ._unmix import unmix
 
 __all__ = [
+    "BarycentricSubspaceAnalysis",
     "StructuredSparseNMF",
     "fcls",
     "nnls_abundances",
