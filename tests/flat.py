@@ -1,5 +1,7 @@
 """Three-way estimators behind a flat door, so that scikit-learn's checks run."""
 
+import inspect
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_array
@@ -23,6 +25,9 @@ def flat(cls, adapt=to_three_way):
         method = getattr(cls, name)
 
         def adapted(self, X, *args, **kwargs):
+            if getattr(X, "ndim", 2) == 3:
+                # One adapted method calls another: fit_transform calls fit.
+                return method(self, X, *args, **kwargs)
             if issparse(X):
                 raise TypeError(
                     "A sparse matrix was passed, but dense data is required."
@@ -50,6 +55,8 @@ def flat(cls, adapt=to_three_way):
 
         adapted.__name__ = name
         adapted.__doc__ = method.__doc__
+        # Some checks look for an argument called y.
+        adapted.__signature__ = inspect.signature(method)
         return adapted
 
     def tags(self):
