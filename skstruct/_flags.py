@@ -7,6 +7,7 @@ columns span the i-th subspace, and the columns from n_{i-1} to n_i are its i-th
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+from itertools import pairwise
 from numbers import Integral
 
 import numpy as np
@@ -38,7 +39,7 @@ def check_flag_type(flag_type, name="flag_type", *, limit=None, limit_text=""):
             f"{flag_type!r}."
         )
     dims = tuple(int(d) for d in dims)
-    if dims[0] < 1 or any(b <= a for a, b in zip(dims, dims[1:])):
+    if dims[0] < 1 or any(b <= a for a, b in pairwise(dims)):
         raise ValueError(
             f"{name}={dims} must be positive and strictly increasing: it lists the "
             "dimensions of nested subspaces."

@@ -2,4 +2,7 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-__all__: list[str] = []
+from ._principal_subspace import PrincipalSubspaceAnalysis
+from ._robust_flag_pca import RobustFlagPCA
+
+__all__ = ["PrincipalSubspaceAnalysis", "RobustFlagPCA"]

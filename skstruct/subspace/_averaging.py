@@ -76,7 +76,7 @@ class Samples:
 
         It depends on the flags alone, not on the frames that hold them.
         """
-        _, p, k = self.shape
+        p = self.shape[1]
         U = np.zeros((p, 0))
         for block in block_slices(self.flag_type):
             share = (w[:, None] * self.coupling[:, block.start]).ravel()

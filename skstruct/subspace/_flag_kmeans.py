@@ -239,7 +239,7 @@ class FlagKMeans(
         return np.stack(done)
 
     def _learn_density(self, w):
-        p, n_k = self.cluster_centers_.shape[1:]
+        p = self.cluster_centers_.shape[1]
         widths = np.diff((0, *self.flag_type_, p))
         dim = (p * p - int(np.sum(widths**2))) // 2
         self._dim = max(dim, 1)

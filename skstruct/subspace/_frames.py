@@ -26,7 +26,7 @@ def as_frames(values, name, *, orthonormalize=False, flag_type=None):
     frames : ndarray of shape (N, p, n_k)
         Orthonormal to rounding.
     """
-    n, p, k = values.shape
+    p, k = values.shape[1:]
     if k > p:
         raise ValueError(
             f"{name} have {k} columns in dimension {p}: at most {p} columns can be "
