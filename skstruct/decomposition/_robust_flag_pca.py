@@ -28,6 +28,7 @@ from ._robust_flag_pca_solver import (
     batches,
     gamma_of,
     geometric_median,
+    polish_blocks,
     solve_blocks,
     solve_dual,
     solve_reweighted,
@@ -178,7 +179,7 @@ class RobustFlagPCA(
     >>> X[:10] = 20 * rng.standard_normal((10, 4))
     >>> pca = RobustFlagPCA(2, random_state=0).fit(X)
     >>> np.round(np.sum(pca.components_[:, :2] ** 2), 2)  # 2: the plane is found
-    np.float64(1.98)
+    np.float64(1.99)
     >>> sorted(np.argsort(pca.outlier_scores_)[-10:].tolist())
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
@@ -266,17 +267,15 @@ class RobustFlagPCA(
         n, p = Z.shape
         self.flag_type_ = self._resolve_type(raw, n, p)
         self.n_components_ = self.flag_type_[-1]
-        rows = _unit_rows(Z) if self.criterion == "dual" else Z
-        norms = np.sqrt(np.einsum("np,np->n", rows, rows))
-        size = np.median(norms)
-        size = size if size > 0 else norms.max(initial=0.0)
-        self._size = float(size) if size > 0 else 1.0
+        # In units of the median row norm all tolerances are relative ones.
+        self._size = 1.0 if self.criterion == "dual" else _typical_norm(Z)
+        rows = _unit_rows(Z) if self.criterion == "dual" else Z / self._size
 
         found, basis, reduced = self._solve(rows)
         U = self._canonical(reduced, found.frame)
         self._set_frame(U if basis is None else basis @ U)
-        self.objective_path_ = np.abs(np.array(found.path))
-        self.objective_ = self._plain_objective(reduced, U)
+        self.objective_path_ = self._size * np.abs(np.array(found.path))
+        self.objective_ = self._size * self._plain_objective(reduced, U)
         self.n_iter_ = found.n_iter
         self._learn_density(Z)
         if not found.converged:
@@ -416,6 +415,16 @@ class RobustFlagPCA(
             # Equal optima differ by rounding: the first start wins.
             if sign * (other.value - best.value) > 1e-10 * abs(best.value):
                 best = other
+        if self._is_batched() and not best.converged:
+            best = polish_blocks(
+                Z,
+                best,
+                self.flag_type_,
+                self.criterion,
+                eps=self.eps,
+                tol=self.tol,
+                max_iter=self.max_iter,
+            )
         return best, basis, Z
 
     def _given_start(self, p):
@@ -429,7 +438,7 @@ class RobustFlagPCA(
     def _solver(self, Z, starts):
         """Function (group of starts, step) -> list of Found, and the groups."""
         options = {
-            "eps": self.eps * self._size,
+            "eps": self.eps,
             "tol": self.tol,
             "max_iter": self.max_iter,
         }
@@ -440,9 +449,7 @@ class RobustFlagPCA(
                 return [solve_dual(Z, start, flag_type, step=step, **options)]
 
             return solve, starts
-        if self.construction == "nested" or (
-            self.criterion == "reconstruction" and len(flag_type) == 1
-        ):
+        if not self._is_batched():
             gamma = self._gamma()
 
             def solve(start, step):
@@ -457,6 +464,12 @@ class RobustFlagPCA(
 
         return solve, batches(starts, len(Z))
 
+    def _is_batched(self):
+        """Whether all starts are iterated together, by polar steps."""
+        if self.construction == "nested" or self.criterion == "dual":
+            return False
+        return self.criterion == "variance" or len(self.flag_type_) > 1
+
     def _gamma(self):
         if self.construction == "nested":
             return gamma_of(self.flag_type_)
@@ -466,25 +479,23 @@ class RobustFlagPCA(
         """Weights (k, n) of the rows at U, and the sum of the smoothed residuals."""
         n = len(Z)
         norm2 = np.einsum("np,np->n", Z, Z)
-        eps = self.eps * self._size
         if self.construction == "nested":
             w = np.empty(n)
-            value = nested_weights(Z @ U, norm2, self._gamma(), eps, w)
+            value = nested_weights(Z @ U, norm2, self._gamma(), self.eps, w)
             return w[None], value
         T = np.ascontiguousarray((Z @ U)[:, None, :])
         edges = np.array((0, *self.flag_type_))
         W, values = np.empty((n, 1, len(self.flag_type_))), np.empty(1)
         reconstruction = self.criterion == "reconstruction"
-        block_weights(T, norm2, edges, eps, reconstruction, False, W, values)
+        block_weights(T, norm2, edges, self.eps, reconstruction, False, W, values)
         return np.ascontiguousarray(W[:, 0].T), values[0]
 
     def _plain_objective(self, Z, U):
         W, value = self._terms(Z, U)
         self.weights_ = W / W.max(axis=1, keepdims=True)
         # Smoothed residuals exceed the plain ones by at most eps / 2.
-        eps = self.eps * self._size
-        below = W >= 1.0 / eps
-        return float(value - below.sum() * eps / 2) if below.any() else float(value)
+        below = np.count_nonzero(W >= 1.0 / self.eps)
+        return float(value - below * self.eps / 2)
 
     def _canonical(self, Z, U):
         """Rotate every block to the principal axes of the reweighted rows."""
@@ -658,6 +669,16 @@ class RobustFlagPCA(
         tags.input_tags.three_d_array = self.manifold is not None
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _typical_norm(Z):
+    """Median norm of the rows, or the largest when most rows are zero."""
+    largest = np.abs(Z).max(initial=0.0)
+    if largest == 0:
+        return 1.0
+    norms = largest * np.linalg.norm(Z / largest, axis=1)
+    middle = float(np.median(norms))
+    return middle if middle > 1e-12 * largest else float(norms.max())
 
 
 def _unit_rows(Z):

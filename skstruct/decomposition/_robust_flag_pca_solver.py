@@ -126,6 +126,24 @@ def solve_blocks(X, starts, flag_type, criterion, *, eps, tol, max_iter, step=No
     ]
 
 
+def polish_blocks(X, found, flag_type, criterion, *, eps, tol, max_iter):
+    """Go on from one result of :func:`solve_blocks`, with momentum."""
+    reconstruction = criterion == "reconstruction"
+    sign = -1.0 if reconstruction else 1.0
+    norm2 = np.einsum("np,np->n", X, X)
+    edges = np.array((0, *flag_type))
+    W, values = np.empty((len(X), 1, len(flag_type))), np.empty(1)
+
+    def evaluate(U):
+        T = np.ascontiguousarray((X @ U)[:, None, :])
+        block_weights(T, norm2, edges, eps, reconstruction, True, W, values)
+        return sign * float(values[0]), X.T @ T[:, 0, :]
+
+    U, path, converged = ascend(evaluate, found.frame, tol_gap=tol, max_iter=max_iter)
+    path = found.path + path[1:]
+    return Found(U, path[-1], len(path), path, converged)
+
+
 def solve_reweighted(X, start, gamma, *, eps, tol, max_iter, step=None):
     """Minimise the sum of ``sqrt(|x|^2 - sum_c gamma_c (u_c' x)^2)``.
 
