@@ -2,6 +2,7 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
@@ -27,6 +28,9 @@ def run_tasks(function, tasks, n_jobs=None):
     # Limited here for the threads of this process, and again inside each task for
     # worker processes; in threads the inner limit finds the outer one in force.
     with threadpool_limits(1):
+        if effective_n_jobs(n_jobs) == 1:
+            # Dispatching and limiting each task costs more than a small task.
+            return [function(*task) for task in tasks]
         return Parallel(n_jobs=n_jobs, prefer="threads")(
             delayed(_single_threaded)(function, *task) for task in tasks
         )
