@@ -406,9 +406,10 @@ class RobustFlagPCA(
         )
         solve, groups = self._solver(Z, starts)
         with fit_callbacks(self, X=Z, max_iter=self.max_iter) as step:
-            found = run_tasks(solve, [(groups[0], step)])
-        found += run_tasks(solve, [(group, None) for group in groups[1:]], self.n_jobs)
-        found = [one for many in found for one in many]
+            found = solve(groups[0], step)
+        if len(groups) > 1:
+            others = [(group, None) for group in groups[1:]]
+            found += [f for many in run_tasks(solve, others, self.n_jobs) for f in many]
         best = found[0]
         sign = -1.0 if self.criterion == "dual" else 1.0
         for other in found[1:]:

@@ -50,7 +50,8 @@ class Samples:
     def squared(self, U, B=None):
         """Squared distances of the samples to U, without cancellation."""
         B = self.products(U) if B is None else B
-        d2 = self.constant - np.einsum("jcd,jcd,cd->j", B, B, self.coupling)
+        inside = np.square(B).reshape(len(B), -1) @ self.coupling.ravel()
+        d2 = self.constant - inside
         small = np.flatnonzero(d2 < _CANCELLED)
         if small.size:
             F = self.frames[small]
@@ -63,13 +64,21 @@ class Samples:
 
     def quadratic_forms(self, w):
         """``P_i = sum_j w_j F_j diag(C[:, i]) F_j'`` of every block, (blocks, p, p)."""
-        forms = []
-        for block in block_slices(self.flag_type):
-            share = (w[:, None] * self.coupling[:, block.start]).ravel()
-            used = np.flatnonzero(share)
-            left = self.rows[used]
-            forms.append(left.T @ (left * share[used, None]))
-        return forms
+        return [
+            A.T @ A
+            for A in (self._weighted_rows(w, b) for b in block_slices(self.flag_type))
+        ]
+
+    def _weighted_rows(self, w, block):
+        """Rows of the samples that act on a block, times the root of their weight."""
+        n, p, k = self.shape
+        share = self.coupling[:, block.start]
+        used = np.flatnonzero(share)
+        # The columns that share a level with a block are consecutive.
+        columns = slice(used[0], used[-1] + 1)
+        A = self.rows.reshape(n, k, p)[:, columns]
+        root = np.sqrt(w[:, None] * share[columns])
+        return (A * root[:, :, None]).reshape(-1, p)
 
     def start(self, w):
         """Greedy frame: block by block the leading directions not yet taken.
@@ -79,9 +88,7 @@ class Samples:
         p = self.shape[1]
         U = np.zeros((p, 0))
         for block in block_slices(self.flag_type):
-            share = (w[:, None] * self.coupling[:, block.start]).ravel()
-            used = np.flatnonzero(share)
-            A = self.rows[used] * np.sqrt(share[used, None])
+            A = self._weighted_rows(w, block)
             A = A - (A @ U) @ U.T
             U = np.hstack([U, leading_directions(A, block.stop - block.start, U)])
         return polar(U)
@@ -111,7 +118,9 @@ def mean_of_flags(samples, w, U, *, tol, max_iter, step=None):
     """
     n, p, k = samples.shape
     blocks = block_slices(samples.flag_type)
-    if p < 2 * n * k and p * len(blocks) <= 20 * k:
+    # Square matrices pay where a product with one is faster than with all frames;
+    # making them costs about as much as a few sweeps.
+    if p < 2 * n * k and p * len(blocks) <= 120 * k:
         forms = samples.quadratic_forms(w)
 
         def evaluate(U):
@@ -196,7 +205,8 @@ def _inertias(U, samples, w):
     B = samples.products(U)
     for block in block_slices(samples.flag_type):
         part = np.sqrt(w)[:, None, None] * B[:, block, block]
-        yield np.einsum("jca,jcb->ab", part, part)
+        part = part.reshape(-1, part.shape[2])
+        yield part.T @ part
 
 
 def oriented_frame(U, samples, w):

@@ -121,14 +121,11 @@ class FlagAverage(
             start_frame(samples, w, "random", rng) for _ in range(self.n_init - 1)
         ]
         with fit_callbacks(self, X=samples.frames, max_iter=self.max_iter) as step:
-
-            def report(i, value):
-                return step(i, value)
-
-            found = run_tasks(self._average, [(samples, w, first, report)])
-        found += run_tasks(
-            self._average, [(samples, w, U, None) for U in others], self.n_jobs
-        )
+            found = [self._average(samples, w, first, step)]
+        if others:
+            found += run_tasks(
+                self._average, [(samples, w, U, None) for U in others], self.n_jobs
+            )
         # Starts that end in the same place differ by rounding: the first one wins.
         best = found[0]
         for other in found[1:]:
