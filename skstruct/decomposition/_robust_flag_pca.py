@@ -156,9 +156,11 @@ class RobustFlagPCA(
     for each start.
 
     ``score`` is the mean log-density of a model with a Laplace density along every
-    component and a spherical one for the residual. It finds the planted rank with 10
-    to 20 % of isotropic outliers. Outliers that share a plane of their own are counted
-    as two more dimensions: they are structure to any density.
+    component and a spherical one for the residual. On a design with three directions
+    in 15 dimensions, 200 rows and outliers of eight times the norm of the other rows,
+    it finds the rank in 16 of 16 draws with up to 10 % of isotropic outliers and in 12
+    of 16 with 20 %. Outliers that share a plane of their own are counted as two more
+    dimensions: they are structure to any density.
 
     References
     ----------
