@@ -155,10 +155,11 @@ class RobustFlagPCA(
     Cost of an iteration: ``O(n p^2 + p^3)`` up to 120 columns, else ``O(n p n_k)``,
     for each start.
 
-    ``score`` is the mean log-density of a model with a Laplace density along every
-    component and a spherical one for the residual. On a design with three directions
+    ``score`` is the mean log-density of a model with a Cauchy density along every
+    component and a spherical Cauchy density for the residual: so heavy tails keep a few
+    gross rows from buying components of their own. On a design with three directions
     in 15 dimensions, 200 rows and outliers of eight times the norm of the other rows,
-    it finds the rank in 16 of 16 draws with up to 10 % of isotropic outliers and in 12
+    it finds the rank in 16 of 16 draws with 0 and 10 % of isotropic outliers and in 15
     of 16 with 20 %. Outliers that share a plane of their own are counted as two more
     dimensions: they are structure to any density.
 
@@ -524,7 +525,7 @@ class RobustFlagPCA(
     # -- density -------------------------------------------------------------------
 
     def _learn_density(self, Z):
-        """Scales of the Laplace densities along the signal axes and across them."""
+        """Scales of the Cauchy densities along the signal axes and across them."""
         if self.criterion == "dual":
             # The rows extend in the complement of the normals.
             Q = np.linalg.qr(self._axes, mode="complete")[0][:, self._axes.shape[1] :]
@@ -537,9 +538,9 @@ class RobustFlagPCA(
         norms = np.sqrt(np.einsum("np,np->n", Z, Z))
         floor = 1e-12 * (norms.max(initial=0.0) or 1.0)
         T, r = self._split(Z, 0.0)
-        self._spread = np.maximum(np.mean(np.abs(T), axis=0), floor)
         n_rest = self._dimension - self._signal.shape[1]
-        self._rest_spread = max(float(np.mean(r)) / max(n_rest, 1), floor)
+        self._spread = np.array([_cauchy_scale(t**2, 1, floor) for t in T.T])
+        self._rest_spread = _cauchy_scale(r**2, n_rest, floor) if n_rest else 1.0
         self.outlier_scores_ = self._residuals(Z, 0.0)
 
     def _split(self, Z, outside):
@@ -616,7 +617,7 @@ class RobustFlagPCA(
         return (Z * self.scale_ + self.mean_).astype(dtype, copy=False)
 
     def score_samples(self, X):
-        """Log-density of rows under the fitted Laplace model.
+        """Log-density of rows under the fitted model of Cauchy densities.
 
         Parameters
         ----------
@@ -653,14 +654,10 @@ class RobustFlagPCA(
 
     def _log_density(self, Z, outside):
         T, r = self._split(Z, outside)
-        b = self._spread
-        density = -np.sum(np.abs(T) / b + np.log(2.0 * b), axis=1)
-        d = self._dimension - self._signal.shape[1]
-        if d > 0:
-            b = self._rest_spread
-            density -= r / b + d * np.log(b)
-            density += gammaln(d / 2) - np.log(2.0) - d / 2 * np.log(np.pi)
-            density -= gammaln(d)
+        density = _cauchy_density(T**2, 1, self._spread).sum(axis=1)
+        n_rest = self._dimension - self._signal.shape[1]
+        if n_rest:
+            density += _cauchy_density(r**2, n_rest, self._rest_spread)
         return density - np.sum(np.log(self.scale_))
 
     @property
@@ -672,6 +669,26 @@ class RobustFlagPCA(
         tags.input_tags.three_d_array = self.manifold is not None
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _cauchy_scale(squares, d, floor, *, max_iter=100, tol=1e-8):
+    """Maximum likelihood scale of a spherical Cauchy density in d dimensions."""
+    s2 = max(float(np.median(squares)) / d, floor**2)
+    for _ in range(max_iter):
+        new = float(np.mean((1 + d) * squares / (1 + squares / s2))) / d
+        new = max(new, floor**2)
+        done = abs(new - s2) <= tol * s2
+        s2 = new
+        if done:
+            break
+    return np.sqrt(s2)
+
+
+def _cauchy_density(squares, d, scale):
+    """Log-density at squared distance `squares` from the centre, in d dimensions."""
+    constant = gammaln((1 + d) / 2) - gammaln(0.5) - d / 2 * np.log(np.pi)
+    tail = (1 + d) / 2 * np.log1p(squares / scale**2)
+    return constant - d * np.log(scale) - tail
 
 
 def _typical_norm(Z):
