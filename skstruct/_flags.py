@@ -149,8 +149,8 @@ def ascend(evaluate, U, *, tol_gap, tol_step=0.0, max_iter, step=None):
     for iteration in range(1, max_iter + 1):
         new = polar(G)
         move = new - U
-        rise = float(np.sum(G * move))
-        if rise <= tol_gap * abs(value) or np.linalg.norm(move) <= tol_step:
+        rise = float(np.vdot(G, move))
+        if rise <= tol_gap * abs(value) or np.vdot(move, move) <= tol_step**2:
             return U, path, True
         accepted = False
         if run >= 3:

@@ -12,9 +12,11 @@ from ._distances import _CANCELLED, chordal_levels, coupling
 
 @dataclass
 class Average:
-    """A stationary point of an averaging problem."""
+    """A stationary point of an averaging problem, and what is known there."""
 
     frame: np.ndarray
+    products: np.ndarray
+    squared: np.ndarray
     cost: float
     n_iter: int
     path: list = field(default_factory=list)
@@ -124,8 +126,12 @@ def mean_of_flags(samples, w, U, *, tol, max_iter, step=None):
         forms = samples.quadratic_forms(w)
 
         def evaluate(U):
-            G = np.hstack([P @ U[:, c] for P, c in zip(forms, blocks)])
-            return float(np.sum(U * G)), 2.0 * G
+            G = np.empty_like(U)
+            for P, block in zip(forms, blocks):
+                G[:, block] = P @ U[:, block]
+            value = float(np.vdot(U, G))
+            G *= 2.0
+            return value, G
 
     else:
 
@@ -134,8 +140,9 @@ def mean_of_flags(samples, w, U, *, tol, max_iter, step=None):
             return float(np.sum(U * G)), 2.0 * G
 
     U, path, converged = ascend(evaluate, U, tol_gap=tol, max_iter=max_iter, step=step)
-    cost = float(w @ samples.squared(U))
-    return Average(U, cost, len(path), path, converged)
+    B = samples.products(U)
+    squared = samples.squared(U, B)
+    return Average(U, B, squared, float(w @ squared), len(path), path, converged)
 
 
 def median_of_flags(samples, w, U, *, eps, tol, max_iter, step=None):
@@ -160,12 +167,11 @@ def median_of_flags(samples, w, U, *, eps, tol, max_iter, step=None):
         )  # fmt: skip
         n_iter += len(values)
         path += values
-        if not converged or n_iter >= max_iter:
+        B = samples.products(U)
+        squared = samples.squared(U, B)
+        if not converged or n_iter >= max_iter or np.sqrt(squared.min()) > smoothing:
             break
-        if np.sqrt(samples.squared(U)).min() > smoothing:
-            break
-    cost = float(w @ np.sqrt(samples.squared(U)))
-    return Average(U, cost, n_iter, path, converged)
+    return Average(U, B, squared, float(w @ np.sqrt(squared)), n_iter, path, converged)
 
 
 def smoothed(r, eps):
@@ -192,17 +198,17 @@ def start_frame(samples, w, init, rng):
     return init
 
 
-def canonical_frame(U, samples, w):
+def canonical_frame(U, samples, w, B=None):
     """Rotate every block to the axes of the samples' inertia, largest first."""
+    B = samples.products(U) if B is None else B
     U = U.copy()
-    for P, block in zip(_inertias(U, samples, w), block_slices(samples.flag_type)):
+    for P, block in zip(_inertias(B, samples, w), block_slices(samples.flag_type)):
         if P.shape[0] > 1:
             U[:, block] = U[:, block] @ np.linalg.eigh(P)[1][:, ::-1]
     return U
 
 
-def _inertias(U, samples, w):
-    B = samples.products(U)
+def _inertias(B, samples, w):
     for block in block_slices(samples.flag_type):
         part = np.sqrt(w)[:, None, None] * B[:, block, block]
         part = part.reshape(-1, part.shape[2])

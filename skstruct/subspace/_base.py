@@ -145,12 +145,15 @@ class FlagAverage(
         if self.oriented:
             U = oriented_frame(best.frame, samples, w)
         else:
-            U = deterministic_signs(canonical_frame(best.frame, samples, w))
+            U = deterministic_signs(
+                canonical_frame(best.frame, samples, w, best.products)
+            )
         self.frame_ = np.ascontiguousarray(U)
         self.components_ = np.ascontiguousarray(U.T)
         self.cost_ = best.cost
         self.n_iter_ = best.n_iter
-        self.distances_ = np.sqrt(samples.squared(U))
+        # Rotations inside a block leave distances as they are.
+        self.distances_ = np.sqrt(best.squared)
         if not best.converged:
             warnings.warn(
                 f"{type(self).__name__} stopped after max_iter={self.max_iter} "

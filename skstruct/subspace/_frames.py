@@ -9,7 +9,7 @@ _TOLERANCE = 1e-6
 
 
 def as_frames(values, name, *, orthonormalize=False, flag_type=None):
-    """Check a stack of frames and return it as a new float64 array.
+    """Check a stack of frames and return it in float64.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def as_frames(values, name, *, orthonormalize=False, flag_type=None):
                 f"have {k}."
             )
         values = values[:, :, : flag_type[-1]]
-    frames = np.array(values, dtype=np.float64, order="C")
+    frames = np.ascontiguousarray(values, dtype=np.float64)
     if orthonormalize:
         Q, R = np.linalg.qr(frames)
         diagonal = np.abs(np.diagonal(R, axis1=1, axis2=2))
