@@ -22,6 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression
+from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -167,6 +168,270 @@ def regression_row():
 
 
 ROWS.append(regression_row)
+
+
+def cameras_row():
+    """Clustering digits that five unequal cameras see"""
+    from skstruct.tensor import NestedTensorClustering, NestedTensorPCA
+
+    images, digits = load_digits(n_class=5, return_X_y=True)
+    rng = np.random.default_rng(0)
+    gains = np.array([1.0, 0.8, 1.2, 0.5, 1.0])
+    noise = np.array([8.0, 12.0, 16.0, 8.0, 60.0])
+    X = images[:, :, None] * gains + noise * rng.standard_normal((*images.shape, 5))
+    train, test = slice(0, None, 2), slice(1, None, 2)
+
+    search = GridSearchCV(
+        NestedTensorPCA(shrinkage=None), {"n_components": range(1, 21)}, cv=3
+    ).fit(X[train])
+    rank = search.best_params_["n_components"]
+    model = NestedTensorClustering(
+        5, n_components=rank, shrinkage=None, random_state=0
+    ).fit(X[train])
+
+    def agreement(table):
+        plain = KMeans(5, n_init=10, random_state=0).fit(table[train])
+        return adjusted_rand_score(digits[test], plain.predict(table[test]))
+
+    ours = adjusted_rand_score(digits[test], model.predict(X[test]))
+    signal = model.inverse_transform(model.transform(X[test][:3]))
+
+    def draw(ax):
+        shown = [X[test][:3, :, k] for k in range(5)] + [signal[:, :, 0]]
+        # Every camera on a grey scale of its own.
+        columns = [
+            np.vstack([row.reshape(8, 8) for row in (A - A.min()) / np.ptp(A)])
+            for A in shown
+        ]
+        gap = np.full((24, 1), np.nan)
+        ax.imshow(
+            np.hstack([part for A in columns for part in (A, gap)]), cmap="gray_r"
+        )
+        names = [f"{w:.2f}" for w in model.view_weights_]
+        ax.set_xticks(np.arange(6) * 9 + 3.5, [*names, "signal"])
+        ax.set_xlabel("weight of the camera")
+        ax.set_yticks([])
+        ax.set_title("Digits seen by five cameras:\nthe blind one gets no weight")
+
+    return Row(
+        family="NestedTensorClustering",
+        data="digits 0-4, five noisy cameras",
+        pipeline="NestedTensorClustering",
+        chosen=f"rank {rank}",
+        measure="adjusted Rand index ↑",
+        ours=ours,
+        plain=agreement(X.mean(axis=2)),
+        plain_name=(
+            f"KMeans, cameras averaged; best camera alone {agreement(X[:, :, 0]):.2f}"
+        ),
+        draw=draw,
+    )
+
+
+ROWS.append(cameras_row)
+
+
+def stream_row():
+    """Learning digits from a stream, one pass"""
+    from sklearn.naive_bayes import GaussianNB
+
+    from skstruct.mixture import IncrementalGaussianMixtureClassifier
+
+    X, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))
+    X, y = X[order], y[order]
+    n_train, first = 1200, 300
+
+    # The first rows choose the width of new components; the rest arrives in batches.
+    search = GridSearchCV(
+        IncrementalGaussianMixtureClassifier(),
+        {"delta": [0.5, 1.0, 3.0], "beta": [0.0, 1e-3]},
+        cv=3,
+    ).fit(X[:first], y[:first])
+    spread = np.full(64, X[:first].var(axis=0).max())
+    spread = np.maximum(X[:first].var(axis=0), 1e-2 * spread)
+    model = IncrementalGaussianMixtureClassifier(
+        **search.best_params_,
+        init_variance=search.best_params_["delta"] ** 2 * spread,
+    )
+    plain = GaussianNB()
+    seen, curves = [], {"mixtures": [], "GaussianNB": []}
+    for rows in np.array_split(np.arange(n_train), 16):
+        for name, learner in (("mixtures", model), ("GaussianNB", plain)):
+            learner.partial_fit(X[rows], y[rows], classes=np.arange(10))
+            curves[name].append(learner.score(X[n_train:], y[n_train:]))
+        seen.append(rows[-1] + 1)
+
+    def draw(ax):
+        for name, curve in curves.items():
+            ax.plot(seen, curve, label=name)
+        ax.set(
+            xlabel="rows seen, each once", ylabel="held-out accuracy", ylim=(0.6, 1.0)
+        )
+        ax.legend(loc="lower right")
+        ax.set_title(
+            f"A stream of digits: {model.n_components_} components,\nno row is kept"
+        )
+
+    return Row(
+        family="IncrementalGaussianMixture",
+        data="digits, one pass",
+        pipeline="IncrementalGaussianMixtureClassifier",
+        chosen=f"{model.n_created_} components created",
+        measure="accuracy ↑",
+        ours=curves["mixtures"][-1],
+        plain=curves["GaussianNB"][-1],
+        plain_name="GaussianNB.partial_fit",
+        draw=draw,
+    )
+
+
+ROWS.append(stream_row)
+
+
+def relations_row():
+    """Predicting kinship facts of two family trees that were never stated"""
+    from sklearn.base import BaseEstimator
+    from sklearn.decomposition import TruncatedSVD
+
+    from skstruct.datasets import load_family_trees
+    from skstruct.plotting import RankSelectionDisplay
+    from skstruct.tensor import RESCAL, cross_validate_entries
+
+    X = load_family_trees().X
+
+    class UnfoldedSVD(BaseEstimator):
+        """Each person's row in all relations, side by side, at low rank."""
+
+        def __init__(self, n_components=2):
+            self.n_components = n_components
+
+        def fit(self, X):
+            m, n, _ = X.shape
+            wide = X.transpose(1, 0, 2).reshape(n, m * n)
+            svd = TruncatedSVD(self.n_components, random_state=0).fit(wide)
+            low = svd.inverse_transform(svd.transform(wide))
+            self.scores_ = low.reshape(n, m, n)
+            return self
+
+        def decision_function(self, triples):
+            return self.scores_[tuple(triples.T)]
+
+    def auc(model, seed):
+        found = cross_validate_entries(
+            model, X, cv=10, scoring="roc_auc", hide="zero", random_state=seed
+        )
+        return found["test_score"]
+
+    ranks = [2, 4, 6, 8, 10, 12, 14, 16]
+    models = {
+        "RESCAL": RESCAL(alpha_A=1, alpha_R=1, max_iter=100, random_state=0),
+        "SVD": UnfoldedSVD(),
+    }
+    curves, chosen, held_out = {}, {}, {}
+    for name, model in models.items():
+        curves[name] = np.stack(
+            [auc(model.set_params(n_components=k), seed=0) for k in ranks]
+        )
+        chosen[name] = ranks[int(curves[name].mean(axis=1).argmax())]
+        # Other folds than those that chose the rank.
+        model.set_params(n_components=chosen[name])
+        held_out[name] = float(auc(model, seed=1).mean())
+
+    def draw(ax):
+        RankSelectionDisplay.from_arrays(ranks, curves["RESCAL"]).plot(
+            ax, score_name="ROC AUC of hidden facts"
+        )
+        ax.plot(ranks, curves["SVD"].mean(axis=1), "s--", color="0.5", label="SVD")
+        ax.legend(frameon=False, fontsize=8)
+        ax.set_title("Who is whose uncle? 24 people,\n12 relations, 112 facts")
+        ax.set_xlabel("rank")
+
+    return Row(
+        family="RESCAL",
+        data="family trees",
+        pipeline="RESCAL",
+        chosen=f"rank {chosen['RESCAL']}",
+        measure="ROC AUC of hidden facts ↑",
+        ours=held_out["RESCAL"],
+        plain=held_out["SVD"],
+        plain_name=f"truncated SVD of the unfolded tensor, rank {chosen['SVD']}",
+        draw=draw,
+    )
+
+
+ROWS.append(relations_row)
+
+
+def unmixing_row():
+    """Unmixing a simulated hyperspectral image of four materials"""
+    from sklearn.decomposition import NMF
+
+    from skstruct.datasets import make_hyperspectral_scene
+    from skstruct.decomposition import StructuredSparseNMF, fcls, vca
+    from skstruct.metrics import unmixing_scores
+    from skstruct.model_selection import one_standard_error
+
+    scene = make_hyperspectral_scene((36, 36), snr=12, shade=0.3, random_state=0)
+    rows, columns = scene.image_shape
+    positions = np.argwhere(np.ones(scene.image_shape))
+    search = GridSearchCV(
+        StructuredSparseNMF(alpha=0.2, graph_weight=0.1, n_init=2, random_state=0),
+        {"n_components": range(2, 8)},
+        cv=4,
+        refit=one_standard_error,
+    ).fit(scene.X, positions=positions)
+    model = search.best_estimator_
+    chosen = model.n_components_
+
+    def scores(M, A):
+        # With another number of endmembers there is nothing to match.
+        if len(M) < 4:
+            return float("nan"), np.arange(len(M))
+        A = A / np.maximum(A.sum(axis=1, keepdims=True), 1e-12)
+        found = unmixing_scores(scene.endmembers, M, scene.abundances, A)
+        return found.mean_rmse, found.permutation
+
+    ours, order = scores(model.components_, model.embedding_)
+    picked = vca(scene.X, 4, random_state=0)
+    plain = scores(picked, fcls(scene.X, picked))[0]
+    nmf = NMF(4, init="nndsvda", max_iter=500)
+    weights = nmf.fit_transform(scene.X)
+    factor = scores(nmf.components_, weights)[0]
+
+    def draw(ax):
+        found = model.abundances()[:, order].reshape(rows, columns, -1)
+        truth = scene.abundances.reshape(rows, columns, -1)
+        gap = np.full((rows, 2), np.nan)
+        lines = []
+        for maps in (truth, found):
+            parts = []
+            for k in range(maps.shape[2]):
+                parts += [maps[..., k], gap]
+            lines.append(np.hstack(parts[:-1]))
+        between = np.full((2, max(line.shape[1] for line in lines)), np.nan)
+        ax.imshow(np.vstack([lines[0], between, lines[1]]), vmin=0, vmax=1)
+        ax.set_xticks([])
+        ax.set_yticks([rows / 2, 1.5 * rows + 2], ["truth", "found"])
+        ax.set_title(
+            f"Abundances of {chosen} materials at 12 dB\n"
+            f"error {ours:.3f}, VCA and FCLS {plain:.3f}"
+        )
+
+    return Row(
+        family="StructuredSparseNMF",
+        data="simulated image, 12 dB",
+        pipeline="StructuredSparseNMF",
+        chosen=f"{chosen} endmembers",
+        measure="RMSE of abundances ↓",
+        ours=ours,
+        plain=plain,
+        plain_name=f"VCA and FCLS; NMF {factor:.3f}",
+        draw=draw,
+    )
+
+
+ROWS.append(unmixing_row)
 
 
 def outlier_row():

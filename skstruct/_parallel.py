@@ -7,19 +7,22 @@ from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 
-def run_tasks(function, tasks, n_jobs=None):
+def run_tasks(function, tasks, n_jobs=None, *, prefer="threads"):
     """Call ``function(*task)`` for every task, in order.
 
     BLAS is limited to one thread for every value of `n_jobs`, 1 included: sums then
     have the same order and the results the same bits. The backend is joblib's choice
-    or the caller's (``joblib.parallel_config``); threads are preferred, since the
-    kernels release the GIL.
+    or the caller's (``joblib.parallel_config``); threads are preferred by default,
+    since the kernels release the GIL.
 
     Parameters
     ----------
     function : callable
     tasks : iterable of tuples
     n_jobs : int, default=None
+    prefer : {"threads", "processes"}, default="threads"
+        "processes" for long tasks of many short kernel calls, where the interpreter
+        between the calls holds the lock.
 
     Returns
     -------
@@ -31,7 +34,7 @@ def run_tasks(function, tasks, n_jobs=None):
         if effective_n_jobs(n_jobs) == 1:
             # Dispatching and limiting each task costs more than a small task.
             return [function(*task) for task in tasks]
-        return Parallel(n_jobs=n_jobs, prefer="threads")(
+        return Parallel(n_jobs=n_jobs, prefer=prefer)(
             delayed(_single_threaded)(function, *task) for task in tasks
         )
 

@@ -92,6 +92,139 @@ def cross_prediction(A, B, rho):
     return float(np.sum(2 * rho * cross - rho**2 * power))
 
 
+def block_holdout(slices, A, solve_relation, folds=2, random_state=0):
+    """Share of the squares of relations predicted from other rows and columns.
+
+    Rows and columns are each dealt to `folds` parts. The cells of part a of the rows
+    and part b of the columns are predicted by relations estimated from the cells
+    outside both, so that every cell is predicted once, by an R that saw neither its
+    row nor its column.
+
+    Parameters
+    ----------
+    slices : iterable of (n, n) arrays or sparse matrices
+        NaN is missing, in sparse slices where it is stored.
+    A : ndarray of shape (n, k)
+        Entities.
+    solve_relation : callable
+        ``solve_relation(B, G1, G2)`` estimates R of shape (k, k, m) from
+        ``B[:, :, t] = A_rows' X_t A_columns`` and the Gram matrices of the rows and
+        of the columns of A in use.
+    folds : int, default=2
+    random_state : int, default=0
+        Seed of the parts: the same for all candidates of a search.
+
+    Returns
+    -------
+    score : float
+        1 minus the summed squared prediction error over the sum of squares; 1 is
+        perfect, and it can be negative.
+    """
+    n, k = A.shape
+    if folds > n:
+        raise ValueError(f"score_folds={folds} must be at most n_entities={n}.")
+    rng = np.random.default_rng(random_state)
+    parts = [rng.permutation(n) % folds for _ in range(2)]
+    # Column block a of these is A with the rows outside part a set to zero.
+    spread = []
+    for part in parts:
+        wide = np.zeros((n, folds, k))
+        wide[np.arange(n), part] = A
+        spread.append(wide.reshape(n, folds * k))
+    blocks, cells, total = [], [], 0.0
+    for t, X in enumerate(slices):
+        X, hidden, squares = _observed_part(X)
+        blocks.append(spread[0].T @ (X @ spread[1]))
+        total += squares
+        if hidden is not None:
+            cells.append((np.full(hidden[0].size, t), *hidden))
+    m = len(blocks)
+    blocks = np.stack(blocks, axis=-1).reshape(folds, k, folds, k, m)
+    cells = tuple(np.concatenate(axis) for axis in zip(*cells)) if cells else None
+    grams = [
+        np.stack([A[part == a].T @ A[part == a] for a in range(folds)])
+        for part in parts
+    ]
+    if total == 0:
+        raise ValueError("score needs a nonzero observed cell: X is zero.")
+
+    error = total
+    for a in range(folds):
+        for b in range(folds):
+            others = [np.arange(folds) != a, np.arange(folds) != b]
+            if folds == 1:
+                others = [np.array([True])] * 2
+            B = blocks[others[0]][:, :, others[1]].sum(axis=(0, 2))
+            G1 = grams[0][others[0]].sum(axis=0)
+            G2 = grams[1][others[1]].sum(axis=0)
+            inside = None
+            R = solve_relation(B, G1, G2)
+            if cells is not None:
+                row, column = parts[0][cells[1]], parts[1][cells[2]]
+                training = others[0][row] & others[1][column]
+                R = _fill_and_solve(
+                    R, B, G1, G2, A, [c[training] for c in cells], solve_relation
+                )
+                inside = [c[(row == a) & (column == b)] for c in cells]
+            Ga, Gb = grams[0][a], grams[1][b]
+            GRG = np.einsum("ac,cdt,db->abt", Ga, R, Gb, optimize=True)
+            error += float(np.vdot(R, GRG)) - 2.0 * float(np.vdot(blocks[a, :, b], R))
+            if inside is not None:
+                error -= float(np.sum(_cell_predictions(R, A, inside) ** 2))
+    return 1.0 - error / total
+
+
+def _observed_part(X):
+    """X with zeros in missing cells, their places, and the sum of squares."""
+    if hasattr(X, "tocoo"):
+        hidden = np.isnan(X.data)
+        squares = float(np.sum(np.square(X.data[~hidden], dtype=np.float64)))
+        if not hidden.any():
+            return X, None, squares
+        places = X.tocoo()
+        X = X.copy()
+        X.data[hidden] = 0
+        return X, (places.row[hidden], places.col[hidden]), squares
+    X = np.asarray(X, dtype=np.float64)
+    hidden = np.isnan(X)
+    if not hidden.any():
+        return X, None, float(np.vdot(X, X))
+    X = np.where(hidden, 0.0, X)
+    return X, np.nonzero(hidden), float(np.vdot(X, X))
+
+
+def _cell_predictions(R, A, cells):
+    t, i, j = cells
+    out = np.empty(t.size)
+    step = max(1, 2**20 // max(R.shape[0] ** 2, 1))
+    for lo in range(0, t.size, step):
+        c = slice(lo, lo + step)
+        left = np.einsum("ca,abc->cb", A[i[c]], R[:, :, t[c]])
+        out[c] = np.einsum("cb,cb->c", left, A[j[c]])
+    return out
+
+
+def _fill_and_solve(R, B, G1, G2, A, cells, solve_relation, n_iter=30):
+    """Relations when some training cells are missing: fill, solve, repeat."""
+    t, i, j = cells
+    k = A.shape[1]
+    for _ in range(n_iter):
+        values = _cell_predictions(R, A, cells)
+        filled = B.copy()
+        step = max(1, 2**20 // max(k * k, 1))
+        for lo in range(0, t.size, step):
+            c = slice(lo, lo + step)
+            starts = np.flatnonzero(np.diff(t[c], prepend=-1))
+            outer = np.einsum("c,ca,cb->abc", values[c], A[i[c]], A[j[c]])
+            filled[:, :, t[c][starts]] += np.add.reduceat(outer, starts, axis=2)
+        new = solve_relation(filled, G1, G2)
+        change = np.abs(new - R).max(initial=0.0)
+        R = new
+        if change <= 1e-6 * np.abs(R).max(initial=0.0):
+            break
+    return R
+
+
 def gaussian_log_density(D2, log_det, dim):
     """Log-density of a Gaussian at squared Mahalanobis distance `D2`.
 

@@ -4,9 +4,18 @@ import inspect
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_array
 
-_ADAPTED = ("fit", "fit_transform", "fit_predict", "transform", "predict", "score")
+_ADAPTED = (
+    "fit",
+    "fit_transform",
+    "fit_predict",
+    "transform",
+    "predict",
+    "score",
+    "score_samples",
+)
 
 
 def to_three_way(X):
@@ -14,11 +23,16 @@ def to_three_way(X):
     return X[:, :, None]
 
 
-def flat(cls, adapt=to_three_way):
+def _hidden(self):
+    raise AttributeError("hidden from the checks: it takes no slices")
+
+
+def flat(cls, adapt=to_three_way, hidden=()):
     """Subclass of `cls` that takes 2-d tables; bind it at module level to pickle it.
 
     Only valid dense 2-d tables are adapted: everything else reaches the estimator's
-    own validation unchanged, so that its own messages are tested.
+    own validation unchanged, so that its own messages are tested. Methods in
+    `hidden` take something else than slices and are not shown to the checks.
     """
 
     def wrap(name):
@@ -26,7 +40,7 @@ def flat(cls, adapt=to_three_way):
 
         def adapted(self, X, *args, **kwargs):
             if getattr(X, "ndim", 2) == 3:
-                # One adapted method calls another: fit_transform calls fit.
+                # From a method that was adapted itself, such as fit_transform.
                 return method(self, X, *args, **kwargs)
             if issparse(X):
                 raise TypeError(
@@ -38,6 +52,7 @@ def flat(cls, adapt=to_three_way):
                 estimator=type(self).__name__,
                 ensure_min_samples=2 if name.startswith("fit") else 1,
                 dtype="numeric" if not hasattr(X, "dtype") else None,
+                ensure_all_finite=not get_tags(self).input_tags.allow_nan,
             )
             if name.startswith("fit"):
                 self._flat_width = table.shape[1]
@@ -48,10 +63,20 @@ def flat(cls, adapt=to_three_way):
                     f"X has {table.shape[1]} features, but {type(self).__name__} is "
                     f"expecting {self._flat_width} features as input"
                 )
-            result = method(self, adapt(table), *args, **kwargs)
             if name.startswith("fit"):
+                result = method(self, adapt(table), *args, **kwargs)
+                self._slice_width = self.n_features_in_
                 self.n_features_in_ = self._flat_width
-            return result
+                return result
+            if not hasattr(self, "_slice_width"):
+                return method(self, adapt(table), *args, **kwargs)
+            # The estimator compares with the width of its slices, the checks see the
+            # width of the table.
+            self.n_features_in_ = self._slice_width
+            try:
+                return method(self, adapt(table), *args, **kwargs)
+            finally:
+                self.n_features_in_ = self._flat_width
 
         adapted.__name__ = name
         adapted.__doc__ = method.__doc__
@@ -67,4 +92,5 @@ def flat(cls, adapt=to_three_way):
 
     body = {n: wrap(n) for n in _ADAPTED if hasattr(cls, n)}
     body["__sklearn_tags__"] = tags
+    body.update({name: property(_hidden) for name in hidden})
     return type(f"Flat{cls.__name__}", (cls,), body)

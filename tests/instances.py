@@ -56,6 +56,8 @@ class Spec:
     """check name -> one sentence of reason."""
     adapt: Callable | None = None
     """For 3-d estimators: 2-d table -> 3-d array (see ``flat``)."""
+    hidden: tuple = ()
+    """With `adapt`: methods that take something else than slices."""
     min_checks: int = 40
     rank_designs: list = field(default_factory=list)
     no_rank: str = ""

@@ -4,5 +4,13 @@
 
 from ._factors import factor_match_score, structural_hamming_distance
 from ._fairness import lipschitz_ratios
+from ._unmixing import match_endmembers, spectral_angle, unmixing_scores
 
-__all__ = ["factor_match_score", "lipschitz_ratios", "structural_hamming_distance"]
+__all__ = [
+    "factor_match_score",
+    "lipschitz_ratios",
+    "match_endmembers",
+    "spectral_angle",
+    "structural_hamming_distance",
+    "unmixing_scores",
+]

@@ -1,5 +1,15 @@
-"""Incremental Gaussian mixtures."""
+"""Gaussian mixtures that learn from a stream."""
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-__all__: list[str] = []
+from ._classifier import IncrementalGaussianMixtureClassifier
+from ._incremental import IncrementalGaussianMixture
+from ._minibatch import MiniBatchGaussianMixture
+from ._regressor import IncrementalGaussianMixtureRegressor
+
+__all__ = [
+    "IncrementalGaussianMixture",
+    "IncrementalGaussianMixtureClassifier",
+    "IncrementalGaussianMixtureRegressor",
+    "MiniBatchGaussianMixture",
+]

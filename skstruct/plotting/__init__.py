@@ -2,6 +2,15 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+from ._abundance_maps import AbundanceMapDisplay
+from ._phase_diagram import PhaseDiagramDisplay
 from ._rank_selection import RankSelectionDisplay
+from ._relations import RankStabilityDisplay, RelationsDisplay
 
-__all__ = ["RankSelectionDisplay"]
+__all__ = [
+    "AbundanceMapDisplay",
+    "PhaseDiagramDisplay",
+    "RankSelectionDisplay",
+    "RankStabilityDisplay",
+    "RelationsDisplay",
+]

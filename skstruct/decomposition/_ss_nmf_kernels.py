@@ -1,0 +1,402 @@
+"""Loops over pixels and graph edges of structured sparse NMF.
+
+Arithmetic is in float64 whatever the arrays hold; a pixel's abundances live in a
+short local array while its neighbours are summed.
+"""
+
+# SPDX-License-Identifier: BSD-3-Clause
+
+import math
+
+import numpy as np
+
+from .._jit import jit
+
+_SUMS = {"fastmath": {"reassoc", "contract"}}
+
+# How the abundances of one pixel are updated.
+LASSO, HALF, PROGRAM = 0, 1, 2
+
+# Positions in the array of sums that the sweeps fill.
+FIT, CROSS, DEGREE, MASS, ROOTS, TO_ONE = range(6)
+
+# Slope of the square root at zero, where it is infinite: that of a = 1e-4.
+_SMALL = 1e-4
+
+
+@jit()
+def half_threshold(z, mu):
+    """Minimiser over a >= 0 of ``(a - z)^2 + mu sqrt(a)``."""
+    if mu <= 0.0:
+        return max(z, 0.0)
+    if z <= 0.75 * 2.0 ** (1.0 / 3.0) * mu ** (2.0 / 3.0):
+        return 0.0
+    phi = math.acos(0.125 * mu * (z / 3.0) ** -1.5)
+    return 2.0 / 3.0 * z * (1.0 + math.cos(2.0 / 3.0 * (math.pi - phi)))
+
+
+@jit()
+def solve_support(H, c, simplex, support, size, L, z, one):
+    """Minimise ``1/2 z' H z - c' z`` over the variables of `support`, signs free.
+
+    With `simplex` under ``sum z = 1``; returns its multiplier (else 0). `L`, `z` and
+    `one` are work space; the result is ``z[:size]``.
+    """
+    for i in range(size):
+        p = support[i]
+        for j in range(i + 1):
+            s = H[p, support[j]]
+            for k in range(j):
+                s -= L[i, k] * L[j, k]
+            if i == j:
+                # Parallel endmembers: a trace of a ridge picks one solution.
+                L[i, i] = math.sqrt(max(s, 1e-12 * H[p, p] + 1e-300))
+            else:
+                L[i, j] = s / L[j, j]
+        s, t = c[p], 1.0
+        for k in range(i):
+            s -= L[i, k] * z[k]
+            t -= L[i, k] * one[k]
+        z[i] = s / L[i, i]
+        one[i] = t / L[i, i]
+    nu = 0.0
+    if simplex:
+        # Products with H^-1 through the forward substitutions alone.
+        with_c, with_one = 0.0, 0.0
+        for i in range(size):
+            with_c += z[i] * one[i]
+            with_one += one[i] * one[i]
+        nu = (with_c - 1.0) / with_one
+        for i in range(size):
+            z[i] -= nu * one[i]
+    for i in range(size - 1, -1, -1):
+        s = z[i]
+        for k in range(i + 1, size):
+            s -= L[k, i] * z[k]
+        z[i] = s / L[i, i]
+    return nu
+
+
+@jit()
+def solve_pixel(H, c, simplex, a, support, free, L, z, one):
+    """Minimise ``1/2 a' H a - c' a`` over a >= 0, with `simplex` also sum a = 1.
+
+    A primal active-set method that starts from `a` and overwrites it: finite, exact
+    up to rounding, and the objective falls from step to step. The other arrays are
+    work space of the length of `a`.
+    """
+    K = a.size
+    total, top = 0.0, 0.0
+    for k in range(K):
+        total += a[k]
+        top = max(top, abs(c[k]), H[k, k] if simplex else 0.0)
+    tol = 1e-11 * top
+    if simplex:
+        if total > 0.0:
+            for k in range(K):
+                a[k] /= total
+        else:
+            best = 0
+            for k in range(1, K):
+                if 0.5 * H[k, k] - c[k] < 0.5 * H[best, best] - c[best]:
+                    best = k
+            a[best] = 1.0
+    size = 0
+    for k in range(K):
+        free[k] = True
+        if a[k] > 0.0:
+            support[size] = k
+            size += 1
+    entered = -1
+    for _ in range(8 * K + 16):
+        if size > 0:
+            nu = solve_support(H, c, simplex, support, size, L, z, one)
+            step, leaving = 1.0, -1
+            for i in range(size):
+                if z[i] <= 0.0:
+                    k = support[i]
+                    ratio = a[k] / (a[k] - z[i]) if a[k] > 0.0 else 0.0
+                    if ratio < step or leaving < 0:
+                        step, leaving = ratio, i
+            for i in range(size):
+                k = support[i]
+                a[k] += step * (z[i] - a[k])
+            if leaving >= 0:
+                k = support[leaving]
+                a[k] = 0.0
+                if k == entered and step == 0.0:
+                    # Rounding let it in: not again at this point.
+                    free[k] = False
+                size -= 1
+                for i in range(leaving, size):
+                    support[i] = support[i + 1]
+                continue
+            for k in range(K):
+                if k != entered:
+                    free[k] = True
+        else:
+            nu = 0.0
+        steepest, entered = tol, -1
+        for k in range(K):
+            if a[k] > 0.0 or not free[k]:
+                continue
+            w = c[k] - nu
+            for i in range(size):
+                w -= H[k, support[i]] * a[support[i]]
+            if w > steepest:
+                steepest, entered = w, k
+        if entered < 0:
+            break
+        support[size] = entered
+        size += 1
+
+
+@jit()
+def solve_rows(H, C, simplex, A):
+    """`solve_pixel` for every row of `A`, in place."""
+    K = A.shape[1]
+    a, c, z, one = np.empty(K), np.empty(K), np.empty(K), np.empty(K)
+    L = np.empty((K, K))
+    support, free = np.empty(K, np.int64), np.empty(K, np.bool_)
+    for n in range(A.shape[0]):
+        for k in range(K):
+            a[k] = A[n, k]
+            c[k] = C[n, k]
+        solve_pixel(H, c, simplex, a, support, free, L, z, one)
+        for k in range(K):
+            A[n, k] = a[k]
+
+
+@jit()
+def gather(A, indptr, indices, weights, n, before, after):
+    """Weighted sums over the neighbours of pixel n before and after it; its degree."""
+    for k in range(before.size):
+        before[k] = 0.0
+        after[k] = 0.0
+    degree = 0.0
+    t, end = indptr[n], indptr[n + 1]
+    while t < end and indices[t] < n:
+        m, w = indices[t], weights[t]
+        degree += w
+        for k in range(before.size):
+            before[k] += w * A[m, k]
+        t += 1
+    while t < end:
+        m, w = indices[t], weights[t]
+        degree += w
+        for k in range(before.size):
+            after[k] += w * A[m, k]
+        t += 1
+    return degree
+
+
+@jit()
+def account(A, B, i, n, before, degree, root, sums):
+    """Add the terms of pixel n to the sums of the objective.
+
+    For the graph this needs no pass of its own: half the cross term is the sum over
+    the neighbours before n, and these have their final values when n is visited.
+    """
+    fit, cross, square, mass, roots = 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(before.size):
+        x = float(A[n, k])
+        fit += B[i, k] * x
+        cross += before[k] * x
+        square += x * x
+        mass += x
+        if root:
+            roots += math.sqrt(x)
+    sums[FIT] += fit
+    sums[CROSS] += cross
+    sums[DEGREE] += degree * square
+    sums[MASS] += mass
+    sums[ROOTS] += roots
+    sums[TO_ONE] += (1.0 - mass) ** 2
+
+
+@jit()
+def sweep(
+    A, B, G, start, indptr, indices, weights, lam, alpha, delta2, mode, root,
+    n_inner, sums,
+):  # fmt: skip
+    """A Gauss-Seidel sweep over the pixels ``start ... start + len(B)``, in place.
+
+    ``B = X M'`` of these pixels and ``G = M M'``; `mode` is LASSO or HALF. A pixel's
+    neighbours are gathered once; then its abundances are updated in turn, `n_inner`
+    times. The terms of the objective after the sweep are added to `sums`.
+    """
+    K = A.shape[1]
+    graph = lam > 0.0
+    a, c = np.empty(K), np.empty(K)
+    before, after = np.zeros(K), np.zeros(K)
+    H = np.empty((K, K))
+    for j in range(K):
+        for k in range(K):
+            H[j, k] = G[j, k] + delta2
+    degree = 0.0
+    for i in range(B.shape[0]):
+        n = start + i
+        for k in range(K):
+            a[k] = A[n, k]
+            c[k] = B[i, k] + delta2
+        if graph:
+            degree = gather(A, indptr, indices, weights, n, before, after)
+            for k in range(K):
+                c[k] += lam * (before[k] + after[k])
+        ridge = lam * degree
+        for _ in range(n_inner):
+            for k in range(K):
+                g = c[k] + H[k, k] * a[k]
+                for j in range(K):
+                    g -= H[k, j] * a[j]
+                h = H[k, k] + ridge
+                if mode == LASSO:
+                    a[k] = max(g - alpha, 0.0) / h if h > 0.0 else 0.0
+                else:
+                    a[k] = half_threshold(g / h, 2.0 * alpha / h) if h > 0.0 else 0.0
+        for k in range(K):
+            A[n, k] = a[k]
+        account(A, B, i, n, before, degree, root, sums)
+
+
+@jit()
+def sweep_programs(
+    A, B, G, start, indptr, indices, weights, lam, alpha, delta2, simplex, root, sums,
+):  # fmt: skip
+    """As `sweep`, but the abundances of a pixel are solved together.
+
+    On the simplex the root is replaced by its tangent, which lies above it. At zero
+    the tangent is vertical; the slope at 1e-4 lets an absent endmember come back and
+    is taken where the true objective of the pixel does not rise.
+    """
+    K = A.shape[1]
+    graph = lam > 0.0
+    tangent = simplex and alpha > 0.0
+    a, c, old, slope = np.empty(K), np.empty(K), np.empty(K), np.zeros(K)
+    before, after, z, one = np.zeros(K), np.zeros(K), np.empty(K), np.empty(K)
+    L, H = np.empty((K, K)), np.empty((K, K))
+    support, free = np.empty(K, np.int64), np.empty(K, np.bool_)
+    degree = 0.0
+    for i in range(B.shape[0]):
+        n = start + i
+        if graph:
+            degree = gather(A, indptr, indices, weights, n, before, after)
+        for k in range(K):
+            a[k] = old[k] = A[n, k]
+            c[k] = B[i, k] + delta2 + lam * (before[k] + after[k])
+            for j in range(K):
+                H[k, j] = G[k, j] + delta2
+            H[k, k] += lam * degree
+            slope[k] = 0.0 if simplex else alpha
+        for attempt in range(2):
+            if tangent:
+                for k in range(K):
+                    a[k] = old[k]
+                    slope[k] = 0.5 * alpha / math.sqrt(max(old[k], _SMALL))
+                    if attempt == 1:
+                        # A slope that no fit can pay keeps zero at zero.
+                        slope[k] = 0.5 * alpha / math.sqrt(max(old[k], 1e-60))
+            for k in range(K):
+                c[k] -= slope[k]
+            solve_pixel(H, c, simplex, a, support, free, L, z, one)
+            for k in range(K):
+                c[k] += slope[k]
+            if not tangent or attempt == 1:
+                break
+            change = 0.0
+            for k in range(K):
+                g = -c[k]
+                for j in range(K):
+                    g += 0.5 * H[k, j] * (a[j] + old[j])
+                change += g * (a[k] - old[k])
+                change += alpha * (math.sqrt(a[k]) - math.sqrt(old[k]))
+            if change <= 0.0:
+                break
+        for k in range(K):
+            A[n, k] = a[k]
+        account(A, B, i, n, before, degree, root, sums)
+
+
+@jit()
+def graph_sums(A, indptr, indices, weights, sums):
+    """Add the graph terms of the objective to `sums`."""
+    for n in range(A.shape[0]):
+        square, cross, degree = 0.0, 0.0, 0.0
+        for k in range(A.shape[1]):
+            x = float(A[n, k])
+            square += x * x
+        for t in range(indptr[n], indptr[n + 1]):
+            m = indices[t]
+            degree += weights[t]
+            if m >= n:
+                continue
+            for k in range(A.shape[1]):
+                cross += weights[t] * A[m, k] * A[n, k]
+        sums[CROSS] += cross
+        sums[DEGREE] += degree * square
+
+
+@jit(**_SUMS)
+def _squared_distance(X, n, m):
+    d = 0.0
+    for j in range(X.shape[1]):
+        e = X[n, j] - X[m, j]
+        d += e * e
+    return d
+
+
+@jit()
+def count_neighbours(number, half, counts):
+    """Pixels inside the window around each pixel; `number` is -1 outside the mask."""
+    rows, columns = number.shape
+    for r in range(rows):
+        for c in range(columns):
+            n = number[r, c]
+            if n < 0:
+                continue
+            found = -1
+            for p in range(max(0, r - half), min(rows, r + half + 1)):
+                for q in range(max(0, c - half), min(columns, c + half + 1)):
+                    found += number[p, q] >= 0
+            counts[n] = found
+
+
+@jit()
+def window_distances(X, number, half, indptr, indices, data):
+    """Squared distances of neighbouring pixels, as the entries of a CSR matrix.
+
+    Every pair is computed once, at its first pixel, and written to both rows: the
+    rows of the later pixels fill in the order of the numbers, so they come sorted.
+
+    Returns the sum over the entries.
+    """
+    rows, columns = number.shape
+    place = indptr[:-1].copy()
+    total = 0.0
+    for r in range(rows):
+        for c in range(columns):
+            n = number[r, c]
+            if n < 0:
+                continue
+            for p in range(r, min(rows, r + half + 1)):
+                left = c + 1 if p == r else max(0, c - half)
+                for q in range(left, min(columns, c + half + 1)):
+                    m = number[p, q]
+                    if m < 0:
+                        continue
+                    d = _squared_distance(X, n, m)
+                    indices[place[n]] = m
+                    data[place[n]] = d
+                    place[n] += 1
+                    indices[place[m]] = n
+                    data[place[m]] = d
+                    place[m] += 1
+                    total += 2.0 * d
+    return total
+
+
+@jit()
+def pair_distances(X, rows, columns, out):
+    """Squared distances of listed pairs of rows."""
+    for t in range(rows.size):
+        out[t] = _squared_distance(X, rows[t], columns[t])

@@ -1,0 +1,442 @@
+"""Solvers of structured sparse NMF: arrays in, arrays out.
+
+F(A, M) = 1/2 ||X - A M||^2 + lam/2 sum_k a_k' (D - W) a_k + alpha sum A^q
+          + delta^2/2 sum_n (1 - sum_k A_nk)^2,      A, M >= 0
+"""
+
+# SPDX-License-Identifier: BSD-3-Clause
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import sparse
+
+from ._ss_nmf_kernels import (
+    CROSS,
+    DEGREE,
+    HALF,
+    LASSO,
+    MASS,
+    PROGRAM,
+    ROOTS,
+    TO_ONE,
+    graph_sums,
+    solve_rows,
+    sweep,
+    sweep_programs,
+)
+
+_EPS = 1e-12
+
+# A chunk of X stays in the second-level cache between its two products.
+_CHUNK_BYTES = 1 << 19
+
+# How often a component without use is started again.
+_MAX_RESEEDS = 3
+
+# Extrapolation of the block descent: first factor and largest one.
+_BETA_START, _BETA_MAX = 0.5, 0.99
+
+
+def row_chunks(n_rows, row_bytes):
+    """Slices of rows of about one cache full."""
+    step = int(min(max(64, _CHUNK_BYTES // max(1, row_bytes)), max(n_rows, 1)))
+    for first in range(0, n_rows, step):
+        yield slice(first, min(first + step, n_rows))
+
+
+def chunks_of(X):
+    """Row slices of a dense or sparse X."""
+    if sparse.issparse(X):
+        row_bytes = 12 * X.nnz // max(1, X.shape[0])
+    else:
+        row_bytes = X.shape[1] * X.itemsize
+    return row_chunks(X.shape[0], row_bytes)
+
+
+def squared_norm(X):
+    """Sum of squares in float64."""
+    if sparse.issparse(X):
+        return float(np.sum(X.data.astype(np.float64) ** 2))
+    total = 0.0
+    for rows in chunks_of(X):
+        block = np.ravel(X[rows]).astype(np.float64, copy=False)
+        total += float(block @ block)
+    return total
+
+
+@dataclass
+class Graph:
+    """Symmetric affinity in the form that the kernels read."""
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, W, dtype):
+        """From a CSR matrix with sorted indices, or None."""
+        if W is None:
+            empty = np.zeros(1, dtype=np.int32)
+            return cls(empty, empty[:0], np.zeros(0, dtype))
+        return cls(W.indptr, W.indices, W.data.astype(dtype, copy=False))
+
+
+@dataclass
+class Problem:
+    """The data and the penalties of one fit."""
+
+    X: np.ndarray
+    """(N, L), or (N, d) coordinates in `basis`."""
+    graph: Graph
+    lam: float
+    alpha: float
+    root: bool
+    """Whether the penalty is the square root instead of the lasso."""
+    delta2: float = 0.0
+    simplex: bool = False
+    unit: bool = True
+    n_inner: int = 2
+    basis: np.ndarray | None = None
+    """(L, d) orthonormal columns, for data compressed to ``X basis``."""
+    norm2: float = field(default=None)
+
+    def __post_init__(self):
+        if self.norm2 is None:
+            self.norm2 = squared_norm(self.X)
+
+    @property
+    def mode(self):
+        if self.root and self.alpha > 0 and not self.simplex:
+            return HALF
+        # Unit sums couple the abundances of a pixel strongly: they are solved together.
+        return PROGRAM if self.simplex or self.delta2 > 0 else LASSO
+
+    def rows_times(self, M):
+        """The right factor of ``X M'``, in the type of X."""
+        right = M.T if self.basis is None else self.basis.T @ M.T
+        return np.ascontiguousarray(right, dtype=self.X.dtype)
+
+    def columns_from(self, AtX):
+        return AtX if self.basis is None else AtX @ self.basis.T
+
+    def penalties(self, sums):
+        graph = sums[DEGREE] - 2.0 * sums[CROSS]
+        sparsity = sums[ROOTS] if self.root else sums[MASS]
+        return (
+            0.5 * self.lam * graph
+            + self.alpha * sparsity
+            + 0.5 * self.delta2 * sums[TO_ONE]
+        )
+
+
+def penalty_sums(problem, A):
+    """The sums that a sweep leaves behind, without a sweep."""
+    sums = np.zeros(6)
+    A64 = A.astype(np.float64, copy=False)
+    total = A64.sum(axis=1)
+    sums[MASS] = total.sum()
+    sums[ROOTS] = np.sqrt(A64).sum()
+    if problem.delta2 > 0:
+        sums[TO_ONE] = np.sum((1.0 - total) ** 2)
+    if problem.lam > 0:
+        g = problem.graph
+        graph_sums(A, g.indptr, g.indices, g.weights, sums)
+    return sums
+
+
+def residual_norms(problem, A, M):
+    """Squared norm of every row of X - A M, from the residual itself."""
+    X = problem.X
+    M = problem.rows_times(M).T
+    out = np.empty(X.shape[0])
+    for rows in chunks_of(X):
+        block = X[rows].toarray() if sparse.issparse(X) else X[rows]
+        R = (block - A[rows] @ M).astype(np.float64, copy=False)
+        out[rows] = np.einsum("nl,nl->n", R, R)
+    return out
+
+
+def objective(problem, A, M, *, sums=None, P=None, Q=None):
+    """F; from the products P = A'X and Q = A'A where these are known."""
+    if sums is None:
+        sums = penalty_sums(problem, A)
+    if P is not None:
+        data = problem.norm2 - 2.0 * np.vdot(P, M) + np.vdot(Q, M @ M.T)
+        # A small difference of large sums has no digits left.
+        if data > 1e-8 * problem.norm2:
+            return 0.5 * data + problem.penalties(sums)
+    data = residual_norms(problem, A, M).sum()
+    return 0.5 * data + problem.penalties(sums)
+
+
+def sweep_rows(problem, A, B, G, start, sums, mode=None, n_inner=None):
+    """Update the rows of A from `start` on, as many as B has, in place."""
+    mode = problem.mode if mode is None else mode
+    g = problem.graph
+    common = (A, B, G, start, g.indptr, g.indices, g.weights)
+    weights = (problem.lam, problem.alpha, problem.delta2)
+    if mode == PROGRAM:
+        sweep_programs(*common, *weights, problem.simplex, problem.root, sums)
+    else:
+        n_inner = problem.n_inner if n_inner is None else n_inner
+        sweep(*common, *weights, mode, problem.root, n_inner, sums)
+
+
+def sweep_pass(problem, A, M):
+    """Update A in place while X is read once.
+
+    Returns
+    -------
+    P : ndarray of shape (K, L)
+        ``A'X`` with the new A.
+    Q : ndarray of shape (K, K)
+        ``A'A``.
+    sums : ndarray
+        Terms of the penalties at the new A.
+    """
+    X = problem.X
+    right = problem.rows_times(M)
+    G = M @ M.T
+    P = np.zeros((M.shape[0], X.shape[1]))
+    Q = np.zeros(G.shape)
+    sums = np.zeros(6)
+    for rows in chunks_of(X):
+        block = X[rows]
+        B = np.ascontiguousarray(block @ right)
+        sweep_rows(problem, A, B, G, rows.start, sums)
+        part = A[rows]
+        P += (block.T @ part).T if sparse.issparse(X) else part.T @ block
+        Q += part.T @ part
+    return problem.columns_from(P), Q, sums
+
+
+def update_endmembers(P, Q, M, *, unit, n_inner=2):
+    """Exact minimisation over one endmember after the other, in place.
+
+    With unit norms ``||a_k||^2 ||m_k||^2`` is constant, so that the best direction is
+    the clipped residual correlation itself. Without, a spectrum of zeros is legal: it
+    is shade under a sum to one.
+
+    Returns
+    -------
+    dead : list of int
+        Components without abundance, or whose best unit spectrum does not exist.
+    """
+    dead = []
+    for _ in range(n_inner):
+        dead = []
+        for k in range(M.shape[0]):
+            b = P[k] - Q[k] @ M + Q[k, k] * M[k]
+            np.maximum(b, 0.0, out=b)
+            size = np.sqrt(b @ b)
+            vanishes = not size > 1e-14 * np.sqrt(np.vdot(P[k], P[k]))
+            if Q[k, k] <= 0.0 or (unit and vanishes):
+                dead.append(k)
+            else:
+                M[k] = b / (size if unit else Q[k, k])
+    return dead
+
+
+def _reseed(problem, A, M, dead, budget):
+    """Start unused components again at the pixels that are explained worst.
+
+    One whose best unit spectrum does not exist only adds to F: its abundances go to
+    zero, which lowers F since no sum is asked for with unit lengths.
+
+    Returns
+    -------
+    started : bool
+        Whether a component was started again.
+    """
+    if problem.unit:
+        A[:, dead] = 0.0
+    again = [k for k in dead if budget[k] > 0]
+    if not again:
+        return False
+    error = residual_norms(problem, A, M)
+    worst = np.argsort(error)[::-1][: len(again)]
+    started = False
+    for k, n in zip(again, worst):
+        if error[n] <= 1e-12 * problem.norm2 / A.shape[0]:
+            continue
+        x = problem.X[[n]]
+        x = x.toarray()[0] if sparse.issparse(x) else x[0]
+        x = np.maximum(problem.columns_from(x.astype(np.float64)), 0.0)
+        size = np.linalg.norm(x)
+        if size > 0:
+            M[k] = x / size if problem.unit else x
+            budget[k] -= 1
+            started = True
+    return started
+
+
+@dataclass
+class Solution:
+    """What a solver found."""
+
+    A: np.ndarray
+    M: np.ndarray
+    objective: float
+    loss_curve: list
+    n_iter: int
+    converged: bool
+    change: float = np.inf
+    dead: list = field(default_factory=list)
+
+
+def _no_step(i, value, attributes=None):
+    return False
+
+
+def _extrapolate(problem, A, M, A_old, M_old, beta):
+    """Points ahead on the lines from the old to the present ones.
+
+    The abundances are written over `A_old`, so that no third copy is needed.
+    """
+    if beta == 0.0:
+        A_old[:] = A
+        return A_old, M.copy()
+    A_old -= A
+    A_old *= -beta
+    A_old += A
+    np.maximum(A_old, 0.0, out=A_old)
+    M_new = np.maximum(M + beta * (M - M_old), 0.0)
+    if problem.unit:
+        size = np.linalg.norm(M_new, axis=1, keepdims=True)
+        M_new = np.where(size > 0, M_new / np.where(size > 0, size, 1.0), M)
+    return A_old, M_new
+
+
+def solve_cd(problem, A, M, *, max_iter, tol, step=_no_step):
+    """Block coordinate descent from extrapolated points; F never rises.
+
+    Every block is an exact minimisation. An iteration starts from a point
+    extrapolated along the last change; where that does not lower the objective, the
+    iteration is taken back, and the next starts from the plain point, from where the
+    objective cannot rise. `A` is overwritten.
+
+    Stops when the objective falls by less than ``tol`` relative to itself over five
+    iterations of which the last was accepted.
+    """
+    M = np.array(M, dtype=np.float64)
+    budget = np.full(M.shape[0], _MAX_RESEEDS)
+    A_old, M_old = A.copy(), M.copy()
+    # The next factor after an accepted point, its present limit, and the one in use.
+    ahead, limit, beta = _BETA_START, _BETA_MAX, 0.0
+    curve, dead = [], []
+    change, converged = np.inf, False
+    for i in range(max_iter):
+        A_new, M_new = _extrapolate(problem, A, M, A_old, M_old, beta)
+        P, Q, sums = sweep_pass(problem, A_new, M_new)
+        new_dead = update_endmembers(
+            P, Q, M_new, unit=problem.unit, n_inner=problem.n_inner
+        )
+        restarted = False
+        if new_dead:
+            restarted = _reseed(problem, A_new, M_new, new_dead, budget)
+            value = objective(problem, A_new, M_new)
+        else:
+            value = objective(problem, A_new, M_new, sums=sums, P=P, Q=Q)
+        accepted = beta == 0.0 or value <= curve[-1]
+        if accepted:
+            A_old, A, M_old, M, dead = A, A_new, M, M_new, new_dead
+            if restarted:
+                # The line through a point before the restart leads nowhere.
+                beta = 0.0
+            else:
+                beta = ahead
+                ahead, limit = min(limit, 1.05 * ahead), min(_BETA_MAX, 1.01 * limit)
+        else:
+            value, limit, ahead, beta = curve[-1], beta, 0.5 * beta, 0.0
+        curve.append(value)
+        if step(i, value, lambda M=M: {"components_": M.copy()}):
+            break
+        if len(curve) > 5 and accepted and not restarted:
+            change = (curve[-6] - value) / max(curve[-6], _EPS)
+            if change < tol:
+                converged = True
+                break
+    return Solution(A, M, curve[-1], curve, len(curve), converged, change, dead)
+
+
+def solve_mu(problem, W, A, M, *, max_iter, tol, step=_no_step):
+    """Multiplicative updates, endmembers first; the best iterate is kept.
+
+    Without normalisation the objective never rises. Normalising the endmembers after
+    an update can raise it, hence the best iterate.
+    """
+    X, lam, alpha, delta2 = problem.X, problem.lam, problem.alpha, problem.delta2
+    degree = None if lam == 0 else W.sum(axis=1)[:, None]
+    q = 0.5 if problem.root else 1.0
+    # What starts at zero would stay there.
+    A = np.maximum(A.astype(np.float64), 1e-3)
+    M = np.maximum(np.array(M, dtype=np.float64), 1e-6)
+    curve = []
+    best = (np.inf, A, M)
+    change, converged = np.inf, False
+    for i in range(max_iter):
+        P = np.asarray((X.T @ A).T, dtype=np.float64)
+        M = M * P / (A.T @ A @ M + _EPS)
+        if problem.unit:
+            size = np.linalg.norm(M, axis=1)
+            size[size == 0] = 1.0
+            M, A = M / size[:, None], A * size
+        over = np.asarray(X @ M.T, dtype=np.float64) + delta2
+        under = A @ (M @ M.T) + delta2 * A.sum(axis=1, keepdims=True) + _EPS
+        if alpha > 0:
+            under += alpha if q == 1 else alpha * q * np.maximum(A, 1e-4) ** (q - 1)
+        if lam > 0:
+            over += lam * (W @ A)
+            under += lam * degree * A
+        A = A * over / under
+        value = objective(problem, A, M)
+        curve.append(value)
+        if value < best[0]:
+            best = (value, A, M)
+        if step(i, value, lambda M=M: {"components_": M.copy()}):
+            break
+        if len(curve) > 5:
+            change = (curve[-6] - value) / max(curve[-6], _EPS)
+            if abs(change) < tol:
+                converged = True
+                break
+    value, A, M = best
+    return Solution(A, M, value, curve, len(curve), converged, change)
+
+
+def solve_abundances(problem, M, *, tol, max_iter=500):
+    """A for fixed M: exact where pixels are independent, else sweeps to `tol`.
+
+    Returns
+    -------
+    A : ndarray of shape (N, K), converged : bool
+    """
+    X = problem.X
+    K = M.shape[0]
+    M = np.asarray(M, dtype=np.float64)
+    A = np.zeros((X.shape[0], K), dtype=X.dtype)
+    right, G = problem.rows_times(M), M @ M.T
+    H = G + problem.delta2
+    for rows in chunks_of(X):
+        # Exact without the graph and with the lasso: where the others start.
+        C = np.asarray(X[rows] @ right, dtype=np.float64) + problem.delta2
+        C -= 0.0 if problem.root or problem.simplex else problem.alpha
+        solve_rows(H, C, problem.simplex, A[rows])
+    rooted = problem.root and problem.alpha > 0
+    if problem.lam == 0 and not rooted:
+        return A, True
+    if not rooted and not problem.simplex:
+        # Neighbours couple the pixels; within one all is solved exactly.
+        mode = PROGRAM
+    else:
+        mode = problem.mode
+    B = np.ascontiguousarray(X @ right)
+    # The objective flattens out before the abundances stand still.
+    for _ in range(max_iter):
+        before = A.copy()
+        sweep_rows(problem, A, B, G, 0, np.zeros(6), mode, 1)
+        moved = np.abs(A - before).max(initial=0.0)
+        if moved <= tol * max(np.abs(A).max(initial=0.0), _EPS):
+            return A, True
+    return A, False

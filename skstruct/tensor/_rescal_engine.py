@@ -1,0 +1,403 @@
+"""Products of the slices with the entity matrix, in the form each storage likes.
+
+All solvers see the data through one interface. With ``P_t = X_t A``, ``Q_t = X_t' A``:
+
+``start(A)``            take A, form the products;
+``inner()``             ``B_t = A' P_t`` as (k, k, m);
+``pull(R)``             ``F = sum_t P_t R_t' + Q_t R_t`` as (n, k);
+``probe(D)``            form the products along a direction D;
+``bend(R)``             ``sum_t <D' X_t D, R_t>``;
+``move(step)``          ``A + step D`` and its products, without touching the data;
+``scale(factor)``       ``factor A`` likewise;
+``impute(R)``           refill missing cells with ``a_i' R_t a_j``.
+"""
+
+# SPDX-License-Identifier: BSD-3-Clause
+
+import numpy as np
+from scipy import sparse
+
+from ._rescal_kernels import (
+    add_rows,
+    add_scaled,
+    cell_values,
+    correct_products,
+    sparse_inner,
+    sparse_pull,
+    sparse_rows,
+)
+
+# Slices of this many entities or more fit the first caches one at a time only.
+_LARGE = 256
+
+
+def make_engine(slices, k, *, memory_limit=2**30):
+    """The engine for `slices`: stored products if 4 m n k numbers fit the limit."""
+    m, n = slices.n_relations, slices.n_entities
+    if slices.csr is not None:
+        engine = SparseEngine(slices, k)
+        fits = 16 * k * engine.n_stored_rows <= memory_limit
+        return engine if fits else StreamingEngine(slices)
+    # Beside the data: P, Q, and both along the direction of the line search.
+    if 4 * 8 * m * n * k > memory_limit:
+        return StreamingEngine(slices)
+    return DenseEngine(slices, k, memory_limit=memory_limit)
+
+
+class _Engine:
+    """What all engines share: the squared norm of the (imputed) data."""
+
+    def __init__(self, slices):
+        self.slices = slices
+        self.n, self.m = slices.n_entities, slices.n_relations
+        self.observed_norm2 = slices.norm2
+        self.norm2 = slices.norm2
+        self.has_missing = slices.missing is not None
+        if self.has_missing:
+            self._values = slices.fill[slices.missing[0]]
+            self.norm2 = slices.norm2 + float(self._values @ self._values)
+
+    def _predict_missing(self, R):
+        """New values of the missing cells and their change; updates the norm."""
+        values = np.empty(self._values.size)
+        cell_values(*self.slices.missing, np.ascontiguousarray(self.A), R, values)
+        change = values - self._values
+        self._values = values
+        self.norm2 = self.observed_norm2 + float(values @ values)
+        return values, change
+
+
+class DenseEngine(_Engine):
+    """Dense slices; P and Q are kept and moved along with A.
+
+    Many small slices are stored slices last: one batch of n products (k x n)(n x m)
+    instead of m products with n rows each.
+    """
+
+    def __init__(self, slices, k, *, memory_limit=2**30):
+        super().__init__(slices)
+        n, m = self.n, self.m
+        X = slices.filled_stack()
+        self.slices_last = (
+            n <= 128 and m >= 32 and 2 * X.nbytes <= max(memory_limit, 2**20)
+        )
+        if self.slices_last:
+            X = np.ascontiguousarray(X.transpose(1, 2, 0))
+        self.X = X
+        self.k = k
+        self._P, self._Q, self._PD, self._QD = (np.empty((n, m * k)) for _ in range(4))
+        self._single = np.empty((n, m * k), dtype=X.dtype) if X.dtype != float else None
+
+    def start(self, A):
+        self.A = A
+        self._products(A, self._P, self._Q)
+
+    def probe(self, D):
+        self.D = D
+        self._products(D, self._PD, self._QD)
+
+    def move(self, step):
+        self.A = self.A + step * self.D
+        for kept, along in ((self._P, self._PD), (self._Q, self._QD)):
+            add_scaled(kept.reshape(-1), step, along.reshape(-1))
+
+    def scale(self, factor):
+        self.A = factor * self.A
+        self._P *= factor
+        self._Q *= factor
+
+    def inner(self):
+        B = self.A.T @ self._P
+        if self.slices_last:
+            return B.reshape(self.k, self.k, self.m)
+        B = B.reshape(self.k, self.m, self.k)
+        return np.ascontiguousarray(B.transpose(0, 2, 1))
+
+    def pull(self, R):
+        self._out, back = self._couplings(R)
+        F = self._P @ self._out
+        F += self._Q @ back
+        return F
+
+    def bend(self, R):
+        return float(np.vdot(self.D, self._PD @ self._out))
+
+    def impute(self, R):
+        values, change = self._predict_missing(R)
+        t, i, j = self.slices.missing
+        X = self.X.transpose(2, 0, 1) if self.slices_last else self.X
+        X[t, i, j] = values
+        correct_products(
+            t, i, j, change, self.A, self._by_slice(self._P), self._by_slice(self._Q)
+        )
+
+    def _by_slice(self, P):
+        if self.slices_last:
+            return P.reshape(self.n, self.k, self.m).transpose(0, 2, 1)
+        return P.reshape(self.n, self.m, self.k)
+
+    def _couplings(self, R):
+        """R as matrices behind P and Q: ``F = P @ out + Q @ back``."""
+        size = self.m * self.k
+        if self.slices_last:
+            return R.reshape(self.k, size).T, R.transpose(0, 2, 1).reshape(size, self.k)
+        return (
+            R.transpose(2, 1, 0).reshape(size, self.k),
+            R.transpose(2, 0, 1).reshape(size, self.k),
+        )
+
+    def _products(self, A, P, Q):
+        if self._single is not None:
+            # Single precision reads half the bytes; sums beyond one product are double.
+            A = A.astype(self.X.dtype)
+            for out, transposed in ((P, False), (Q, True)):
+                self._one_side(A, self._single, transposed)
+                out[...] = self._single
+            return
+        if self.slices_last or self.n < _LARGE:
+            self._one_side(A, P, False)
+            self._one_side(A, Q, True)
+            return
+        P, Q = self._by_slice(P), self._by_slice(Q)
+        for t in range(self.m):
+            # Back to back: the second product finds the slice in the cache.
+            np.matmul(self.X[t], A, out=P[:, t])
+            np.matmul(self.X[t].T, A, out=Q[:, t])
+
+    def _one_side(self, A, out, transposed):
+        if self.slices_last:
+            X = self.X.transpose(1, 0, 2) if transposed else self.X
+            np.matmul(A.T, X, out=out.reshape(self.n, self.k, self.m))
+            return
+        X = self.X.transpose(0, 2, 1) if transposed else self.X
+        np.matmul(X, A, out=self._by_slice(out).transpose(1, 0, 2))
+
+
+class SparseEngine(_Engine):
+    """Sparse slices; products are formed for non-empty rows and columns only.
+
+    P is kept and moved along with A. Q is needed once per iteration and formed then:
+    the same number of products, and one array of this size less to move.
+    """
+
+    def __init__(self, slices, k):
+        super().__init__(slices)
+        self.k = k
+        self.forward, cells = _compact(slices.csr, self.n)
+        flipped = []
+        for x in slices.csr:
+            # Positions ride along as data, so that values can be replaced later.
+            x = sparse.csr_array(
+                (np.arange(1, x.nnz + 1), x.indices, x.indptr), x.shape
+            )
+            flipped.append(sparse.csr_array(x.T))
+        offsets = np.cumsum([0, *(x.nnz for x in slices.csr)])
+        self.backward, positions = _compact(flipped, self.n)
+        self._positions = (
+            positions.astype(np.intp)
+            - 1
+            + np.repeat(offsets[:-1], [x.nnz for x in flipped])
+        )
+        self._data = cells.astype(np.float64)
+        if self.has_missing:
+            self._hidden = np.flatnonzero(np.isnan(self._data))
+            self._data[self._hidden] = self._values
+        self._set_data()
+        rows = len(self.forward[2]), len(self.backward[2])
+        self._P, self._PD = np.empty((rows[0], k)), np.empty((rows[0], k))
+        self._Q = np.empty((rows[1], k))
+        # Long slices go through BLAS one by one; for short ones a call is too dear.
+        self._rows = None
+        if sum(rows) >= 2 * _LARGE * self.m:
+            longest = max(
+                np.diff(side[3]).max() for side in (self.forward, self.backward)
+            )
+            self._rows = np.empty((longest, k))
+
+    @property
+    def n_stored_rows(self):
+        return len(self.forward[2]) + len(self.backward[2])
+
+    def _set_data(self):
+        self._flipped_data = self._data[self._positions]
+
+    def start(self, A):
+        self.A = np.ascontiguousarray(A)
+        sparse_rows(*self.forward[:2], self._data, self.A, self._P)
+
+    def probe(self, D):
+        self.D = np.ascontiguousarray(D)
+        sparse_rows(*self.forward[:2], self._data, self.D, self._PD)
+
+    def move(self, step):
+        self.A = self.A + step * self.D
+        add_scaled(self._P.reshape(-1), step, self._PD.reshape(-1))
+
+    def scale(self, factor):
+        self.A = factor * self.A
+        self._P *= factor
+
+    def inner(self):
+        B = np.empty((self.k, self.k, self.m))
+        sparse_inner(self.forward[3], self.forward[2], self._P, self.A, B)
+        return B
+
+    def pull(self, R):
+        F = np.zeros((self.n, self.k))
+        self._pull(self.forward, self._P, R.transpose(2, 1, 0), F)
+        sparse_rows(*self.backward[:2], self._flipped_data, self.A, self._Q)
+        self._pull(self.backward, self._Q, R.transpose(2, 0, 1), F)
+        return F
+
+    def _pull(self, side, P, R, F):
+        entity, bounds = side[2:]
+        R = np.ascontiguousarray(R)
+        if self._rows is None:
+            sparse_pull(bounds, entity, P, R, F)
+            return
+        for t in range(self.m):
+            rows = slice(bounds[t], bounds[t + 1])
+            part = self._rows[: rows.stop - rows.start]
+            np.matmul(P[rows], R[t], out=part)
+            add_rows(entity[rows], part, F)
+
+    def bend(self, R):
+        C = np.empty((self.k, self.k, self.m))
+        sparse_inner(self.forward[3], self.forward[2], self._PD, self.D, C)
+        return float(np.vdot(C, R))
+
+    def impute(self, R):
+        values, _ = self._predict_missing(R)
+        self._data[self._hidden] = values
+        self._set_data()
+        self.start(self.A)
+
+
+def _compact(csr, n):
+    """Non-empty rows of all slices: (indptr, indices, entity, bounds), data."""
+    lengths, entity, bounds = [], [], [0]
+    for x in csr:
+        length = np.diff(x.indptr)
+        rows = np.flatnonzero(length)
+        lengths.append(length[rows])
+        entity.append(rows)
+        bounds.append(bounds[-1] + rows.size)
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+    indices = np.concatenate([x.indices for x in csr]).astype(np.intp)
+    data = np.concatenate([x.data for x in csr])
+    return (
+        (indptr.astype(np.intp), indices, np.concatenate(entity), np.array(bounds)),
+        data,
+    )
+
+
+class StreamingEngine(_Engine):
+    """One slice in memory at a time; nothing of size m n k is kept.
+
+    Three and a half passes over the data per iteration instead of two: ``inner`` and
+    ``bend`` need one product each, ``pull`` two.
+    """
+
+    def __init__(self, slices):
+        super().__init__(slices)
+        self._filled = None
+        if self.has_missing and slices.csr is None:
+            self._filled = slices.filled_stack()
+        self._csr = None
+        if slices.csr is not None:
+            self._csr = [slices.filled(t) for t in range(self.m)]
+
+    def _slice(self, t):
+        if self._csr is not None:
+            return self._csr[t]
+        return self.slices.dense[t] if self._filled is None else self._filled[t]
+
+    def start(self, A):
+        self.A = A
+
+    def probe(self, D):
+        self.D = D
+
+    def move(self, step):
+        self.A = self.A + step * self.D
+
+    def scale(self, factor):
+        self.A = factor * self.A
+
+    def inner(self):
+        k = self.A.shape[1]
+        B = np.empty((k, k, self.m))
+        for t, X in self._each():
+            B[:, :, t] = self.A.T @ (X @ self._cast(self.A))
+        return B
+
+    def pull(self, R):
+        F = np.zeros(self.A.shape)
+        A = self._cast(self.A)
+        for t, X in self._each():
+            F += (X @ A) @ R[:, :, t].T
+            F += (X.T @ A) @ R[:, :, t]
+        return F
+
+    def bend(self, R):
+        D = self._cast(self.D)
+        return float(
+            sum(np.vdot(self.D.T @ (X @ D), R[:, :, t]) for t, X in self._each())
+        )
+
+    def impute(self, R):
+        values, _ = self._predict_missing(R)
+        t, i, j = self.slices.missing
+        if self._filled is not None:
+            self._filled[t, i, j] = values
+            return
+        for s, x in enumerate(self.slices.csr):
+            lo, hi = np.searchsorted(t, [s, s + 1])
+            self._csr[s].data[np.isnan(x.data)] = values[lo:hi]
+
+    def _each(self):
+        for t in range(self.m):
+            yield t, self._slice(t)
+
+    def _cast(self, A):
+        return A.astype(self.slices.dtype, copy=False)
+
+
+class CompressedEngine:
+    """A dense engine on the compressed slices ``Q' X_t Q``; A stays full size."""
+
+    def __init__(self, basis, small):
+        self.basis = basis
+        self.small = small
+        self.has_missing = False
+        self.norm2 = self.observed_norm2 = small.norm2
+
+    def another(self):
+        """An engine on the same compressed data, with products of its own."""
+        small = DenseEngine(self.small.slices, self.small.k)
+        return CompressedEngine(self.basis, small)
+
+    def start(self, A):
+        self.A = A
+        self.small.start(self.basis.T @ A)
+
+    def probe(self, D):
+        self._D = D
+        self.small.probe(self.basis.T @ D)
+
+    def move(self, step):
+        self.A = self.A + step * self._D
+        self.small.move(step)
+
+    def scale(self, factor):
+        self.A = factor * self.A
+        self.small.scale(factor)
+
+    def inner(self):
+        return self.small.inner()
+
+    def pull(self, R):
+        return self.basis @ self.small.pull(R)
+
+    def bend(self, R):
+        return self.small.bend(R)

@@ -1,0 +1,253 @@
+"""Kernels and engines of the relational models against plain numpy."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from scipy import sparse
+from sklearn.base import BaseEstimator
+
+from skstruct.tensor import _rescal_engine as engines
+from skstruct.tensor import _rescal_kernels as kernels
+from skstruct.tensor import _rescal_solver as solver
+from skstruct.tensor._rescal_input import read_slices
+from tests.reference import rescal as ref
+
+SIZES = st.tuples(st.integers(1, 6), st.integers(1, 150), st.integers(0, 10**6))
+
+
+@settings(max_examples=25, deadline=None)
+@given(SIZES, st.sampled_from([0.0, 0.3]), st.booleans())
+def test_relation_sweeps_equal_the_plain_loop(sizes, ridge, zero_row):
+    k, m, seed = sizes
+    rng = np.random.default_rng(seed)
+    A1, A2 = rng.uniform(size=(k + 2, k)), rng.uniform(size=(k + 3, k))
+    if zero_row:
+        A1[:, 0] = 0.0
+    G1, G2 = A1.T @ A1, A2.T @ A2
+    B = rng.standard_normal((k, k, m))
+    R = rng.uniform(size=(k, k, m))
+    want = R.copy()
+    for t in range(m):
+        for _ in range(3):
+            want[:, :, t] = ref.relation_sweep(
+                B[:, :, t], G1, G2, want[:, :, t].copy(), ridge
+            )
+    kernels.relation_sweeps(B, G1, G2, R, ridge, 3, False, 0.0)
+    assert_allclose(R, want, rtol=1e-9, atol=1e-9 * max(1, np.abs(want).max()))
+
+
+@settings(max_examples=25, deadline=None)
+@given(SIZES)
+def test_entity_sweeps_equal_the_plain_loop(sizes):
+    k, n, seed = sizes
+    rng = np.random.default_rng(seed)
+    C = rng.uniform(size=(k + 2, k))
+    E, F, A = C.T @ C, rng.standard_normal((n, k)), rng.uniform(size=(n, k))
+    want = A.copy()
+    for _ in range(3):
+        want = ref.entity_sweep(F, E, want)
+    Z = np.array(A.T, order="C")
+    kernels.entity_sweeps(np.ascontiguousarray(F.T), E, Z, 3, 0.0)
+    assert_allclose(Z.T, want, rtol=1e-9, atol=1e-9)
+    D = np.empty_like(A)
+    reach = kernels.entity_direction(F, E, A, 3, D)
+    assert_allclose(A + D, want, rtol=1e-9, atol=1e-9)
+    falling = D < 0
+    limit = (A[falling] / -D[falling]).min() if falling.any() else np.inf
+    assert_allclose(reach, limit, rtol=1e-12)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.floats(-10, 0),
+    st.floats(-10, 10),
+    st.floats(-10, 10),
+    st.floats(0, 10),
+    st.floats(1, 10),
+)
+def test_quartic_minimum_is_below_a_fine_grid(c1, c2, c3, c4, upper):
+    step, value = kernels.minimise_quartic(c1, c2, c3, c4, upper)
+    grid = np.linspace(0, upper, 4001)
+    values = grid * (c1 + grid * (c2 + grid * (c3 + grid * c4)))
+    assert 0 <= step <= upper
+    scale = np.abs(values).max() + 1e-300
+    assert value <= values.min() + 1e-6 * scale
+    assert_allclose(
+        value, step * (c1 + step * (c2 + step * (c3 + step * c4))), atol=1e-12 * scale
+    )
+
+
+def test_quartic_without_descent_stays():
+    assert kernels.minimise_quartic(1.0, 1.0, 0.0, 1.0, 10.0) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("k", [3, 20], ids=["table", "products"])
+def test_moments(k):
+    rng = np.random.default_rng(0)
+    R = rng.standard_normal((k, k, 7))
+    U = rng.standard_normal((k, k))
+    U = U + U.T
+    moments = solver.Moments(R)
+    slices = R.transpose(2, 0, 1)
+    assert_allclose(moments.inside(U), sum(r.T @ U @ r for r in slices), rtol=1e-10)
+    assert_allclose(moments.outside(U), sum(r @ U @ r.T for r in slices), rtol=1e-10)
+
+
+def test_line_search_coefficients_are_those_of_the_objective():
+    """R is not symmetric: q(U, V) and q(V, U) must not be taken for equal."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(4, 9, 9))
+    A, D = rng.uniform(size=(9, 3)), rng.standard_normal((9, 3))
+    R = rng.uniform(size=(4, 3, 3))
+    _, c1, c2, c3, c4 = ref.quartic(X, A, D, R)
+    F, E = ref.terms(X, A, R)
+    s2 = sum(np.vdot(D.T @ x @ D, r) for x, r in zip(X, R))
+    moments = solver.Moments(np.ascontiguousarray(R.transpose(1, 2, 0)))
+    for upper in (0.1, 1.0, 10.0):
+        step, value = solver.line_search(
+            -2 * np.vdot(D, F), s2, A, D, E, moments, solver.Penalties(), upper
+        )
+        want = kernels.minimise_quartic(c1, c2, c3, c4, upper)
+        assert_allclose((step, value), want, rtol=1e-7, atol=1e-9)
+        if step:
+            change = ref.objective(X, A + step * D, R) - ref.objective(X, A, R)
+            assert_allclose(value, change, rtol=1e-7)
+
+
+def _slices(X, **options):
+    return read_slices(BaseEstimator(), X, reset=True, **options)
+
+
+def _forms(X):
+    yield "dense", X
+    yield "csr", [sparse.csr_array(x) for x in X]
+    yield "coo and dense", [sparse.coo_matrix(X[0]), *X[1:]]
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "zeros"),
+    [(3, 12, 0.5), (40, 8, 0.8), (2, 300, 0.6)],
+    ids=["small", "slices last", "large"],
+)
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_engines_agree_with_the_formulas(m, n, zeros, missing, dtype):
+    rng = np.random.default_rng(0)
+    k = 3
+    X = rng.uniform(size=(m, n, n)) * (rng.uniform(size=(m, n, n)) > zeros)
+    X = X.astype(dtype)
+    X[rng.uniform(size=X.shape) < missing] = np.nan
+    before = X.copy()
+    A, D = rng.uniform(size=(n, k)), rng.uniform(-1, 1, size=(n, k))
+    R = rng.uniform(size=(m, k, k))
+    stacked = np.ascontiguousarray(R.transpose(1, 2, 0))
+    mean = np.nanmean(X.astype(float), axis=(1, 2), keepdims=True)
+    tol = {"rtol": 1e-10 if dtype == np.float64 else 2e-5}
+    for _, data in _forms(X):
+        slices = _slices(data)
+        for engine in (
+            engines.make_engine(slices, k),
+            engines.make_engine(slices, k, memory_limit=0),
+        ):
+            filled = np.where(np.isnan(X), mean, X).astype(float)
+            A_now = A
+            engine.start(A)
+            for step in (0.0, 0.3):
+                if step:
+                    engine.move(step)
+                    A_now = A + step * D
+                B = np.stack([A_now.T @ x @ A_now for x in filled], axis=-1)
+                assert_allclose(engine.inner(), B, **tol)
+                F, _ = ref.terms(filled, A_now, R)
+                assert_allclose(engine.pull(stacked), F, **tol)
+                engine.probe(D)
+                s2 = sum(np.vdot(D.T @ x @ D, r) for x, r in zip(filled, R))
+                scale = np.abs(F).sum()
+                assert abs(engine.bend(stacked) - s2) < tol["rtol"] * scale
+            assert_allclose(engine.norm2, np.sum(filled**2), **tol)
+            if missing:
+                engine.impute(stacked)
+                filled = np.where(np.isnan(X), ref.model(A_now, R), filled)
+                B = np.stack([A_now.T @ x @ A_now for x in filled], axis=-1)
+                assert_allclose(engine.inner(), B, **tol)
+                F, _ = ref.terms(filled, A_now, R)
+                assert_allclose(engine.pull(stacked), F, **tol)
+                assert_allclose(engine.norm2, np.sum(filled**2), **tol)
+    np.testing.assert_array_equal(X, before)
+
+
+def test_multiplicative_steps_equal_the_formulas():
+    rng = np.random.default_rng(1)
+    X = rng.uniform(size=(5, 20, 20))
+    A, R = rng.uniform(size=(20, 4)), rng.uniform(size=(5, 4, 4))
+    stacked = np.ascontiguousarray(R.transpose(1, 2, 0))
+    engine = engines.make_engine(_slices(X), 4)
+    engine.start(A)
+    got = solver.multiplicative_relations(engine.inner(), A.T @ A, stacked)
+    assert_allclose(got.transpose(2, 0, 1), ref.mu_relations(X, A, R), rtol=1e-13)
+    _, E, _ = solver.fit_terms(A.T @ A, stacked)
+    got = solver.multiplicative_entities(A, engine.pull(stacked), E)
+    assert_allclose(got, ref.mu_entities(X, A, R), rtol=1e-13)
+
+
+@pytest.mark.parametrize("k", [4, 16])
+def test_gram_form_of_the_objective_equals_the_residual(k):
+    rng = np.random.default_rng(2)
+    X = rng.uniform(size=(6, 25, 25))
+    A, R = rng.uniform(size=(25, k)), rng.uniform(size=(k, k, 6))
+    slices = _slices(X)
+    engine = engines.make_engine(slices, k)
+    engine.start(A)
+    penalties = solver.Penalties(0.1, 0.2, 0.3)
+    _, _, quadratic = solver.fit_terms(A.T @ A, R)
+    got = solver.objective(slices.norm2, engine.inner(), R, quadratic, penalties, A)
+    plain = R.transpose(2, 0, 1)
+    assert_allclose(got, ref.objective(X, A, plain, 0.1, 0.2, 0.3), rtol=1e-12)
+    direct = solver.residual_norm2(slices, A, R, block=7)
+    assert_allclose(direct, ref.objective(X, A, plain), rtol=1e-12)
+
+
+def test_closed_form_relations_are_ridge_regressions():
+    rng = np.random.default_rng(3)
+    A, X = rng.standard_normal((10, 3)), rng.standard_normal((2, 10, 10))
+    B = np.stack([A.T @ x @ A for x in X], axis=-1)
+    R = solver.solve_relations(B, A.T @ A, 0.7)
+    design = np.kron(A, A)
+    for t, x in enumerate(X):
+        want = np.linalg.solve(
+            design.T @ design + 0.7 * np.eye(9), design.T @ x.reshape(-1)
+        )
+        assert_allclose(R[:, :, t].reshape(-1), want, rtol=1e-9)
+
+
+def test_nonnegative_relations_satisfy_the_optimality_conditions():
+    rng = np.random.default_rng(4)
+    A, X = rng.uniform(size=(15, 4)), rng.standard_normal((3, 15, 15))
+    G = A.T @ A
+    B = np.stack([A.T @ x @ A for x in X], axis=-1)
+    R = solver.nonnegative_relations(B, G)
+    slope = np.einsum("ac,cdt,db->abt", G, R, G) - B
+    assert (R >= 0).all() and (R == 0).any()
+    assert slope.min() > -1e-6
+    assert np.abs(slope * R).max() < 1e-6
+
+
+def test_compressed_engine_is_exact_on_low_rank_data():
+    rng = np.random.default_rng(5)
+    X = ref.model(rng.uniform(size=(60, 3)), rng.uniform(size=(4, 3, 3)))
+    slices = _slices(X)
+    A, D = rng.uniform(size=(60, 3)), rng.standard_normal((60, 3))
+    R = rng.uniform(size=(3, 3, 4))
+    full = engines.make_engine(slices, 3)
+    small = solver.compressed_engine(slices, 3, rng)
+    for engine in (full, small):
+        engine.start(A)
+        engine.probe(D)
+    assert_allclose(small.inner(), full.inner(), rtol=1e-9)
+    assert_allclose(small.pull(R), full.pull(R), rtol=1e-9)
+    assert_allclose(small.bend(R), full.bend(R), rtol=1e-9)
+    for engine in (full, small):
+        engine.move(0.2)
+    assert_allclose(small.inner(), full.inner(), rtol=1e-9)
