@@ -92,7 +92,8 @@ class FlagPCAModel(
         n_rest = self._dimension - self._signal.shape[1]
         self._spread = np.array([_cauchy_scale(t**2, 1, floor) for t in T.T])
         self._rest_spread = _cauchy_scale(r**2, n_rest, floor) if n_rest else 1.0
-        self.outlier_scores_ = self._residuals(Z, 0.0)
+        dual = self.criterion == "dual"
+        self.outlier_scores_ = self._residuals(Z, 0.0) if dual else r
 
     def _split(self, Z, outside):
         T = Z @ self._signal

@@ -29,8 +29,12 @@ class Found:
 
 def geometric_median(X, *, tol=1e-8, max_iter=500):
     """Point with the least sum of distances to the rows (Weiszfeld's iteration)."""
-    center = np.median(X, axis=0)
-    size = np.median(np.sqrt(np.sum((X - center) ** 2, axis=1)))
+    # Evenly spread rows are enough for a start and a scale.
+    some = X[:: max(1, len(X) // 1000)]
+    center = np.median(some, axis=0)
+    size = np.median(np.sqrt(np.sum((some - center) ** 2, axis=1)))
+    if size == 0:
+        size = np.sqrt(np.max(np.sum((X - center) ** 2, axis=1)))
     eps = max(1e-10 * size, 1e-300)
     new = np.empty_like(center)
     for _ in range(max_iter):

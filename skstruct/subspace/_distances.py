@@ -234,7 +234,7 @@ def flag_distance(
     -----
     The cost is one matrix product of all frames with all others,
     ``O(N M p n_k^2)``, in tiles of 64 MB; projectors are never formed. Distances
-    below 1e-3 are recomputed without cancellation: a flag has distance below 1e-15
+    below 1e-3 are recomputed without cancellation: a flag has distance below 1e-14
     to itself.
 
     References

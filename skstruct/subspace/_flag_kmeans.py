@@ -206,7 +206,7 @@ class FlagKMeans(
             loss = chordal_squared(frames, centers, levels)
             if self.centers == "median":
                 loss = np.sqrt(loss)
-            new = _fill_empty(loss, np.argmin(loss, axis=1), w)
+            new = _fill_empty(loss, np.argmin(loss, axis=1))
             inertia = float(w @ loss[np.arange(len(frames)), new])
             same = labels is not None and np.array_equal(new, labels)
             labels = new
@@ -345,7 +345,7 @@ def _spread_seeds(frames, w, n_clusters, levels, rng):
     return chosen
 
 
-def _fill_empty(loss, labels, w):
+def _fill_empty(loss, labels):
     """Give every empty cluster the flag that is farthest from its own centre."""
     counts = np.bincount(labels, minlength=loss.shape[1])
     for c in np.flatnonzero(counts == 0):
