@@ -4,6 +4,7 @@
 
 from ._cities import load_world_cities
 from ._factor_analysis import load_holzinger_swineford, make_factor_model
+from ._flags import make_noisy_flags
 from ._hyperspectral import fetch_jasper_ridge, make_hyperspectral_scene
 from ._impute import make_fairness_clusters, make_low_rank_with_missing
 from ._mixture import make_gaussian_stream
@@ -32,5 +33,6 @@ __all__ = [
     "make_hyperspectral_scene",
     "make_low_rank_with_missing",
     "make_nested_tensor",
+    "make_noisy_flags",
     "make_relational_communities",
 ]
