@@ -150,7 +150,7 @@ def simplicial_path(levels, degrees, min_size, first, last):
                     witness = t
                     for b in range(m):
                         if b != a and levels[j, order[b]] < witness:
-                            witness = levels[j, order[b]]
+                            witness = int(levels[j, order[b]])
                     break
             if witness < 0:
                 for a in range(verified, m):
@@ -158,7 +158,7 @@ def simplicial_path(levels, degrees, min_size, first, last):
                     low = t + 1
                     for b in range(a):
                         if levels[j, order[b]] < low:
-                            low = levels[j, order[b]]
+                            low = int(levels[j, order[b]])
                             if low == 0:
                                 break
                     if low <= t:
