@@ -20,7 +20,7 @@ from ._barycentric_samples import (
     exchange_restarts,
     forward,
 )
-from ._barycentric_space import Span, homogeneous, internal, orthonormal_rows
+from ._barycentric_space import Span, homogeneous, internal, orthonormal_rows, to_origin
 
 # Cost of one projected sample in units of one residual of the recursion.
 _PROJECTION_EFFORT = {"recursion": 1, "flat": 100, "generic": 10_000}
@@ -187,7 +187,7 @@ class ReferenceFinder(StructEstimator):
         kind = manifold.curvature
         H, W = _reduced(kind, homogeneous(kind, Y))
         progress = Progress(self.max_iter, self.tol, step)
-        k = min(self.n_components, H.shape[1] - 1)
+        k = min(self.n_components, _rank(kind, H, sample_weight))
         if k < self.n_components:
             warnings.warn(
                 f"The samples span a subspace of dimension {k} only, less than "
@@ -221,22 +221,30 @@ class ReferenceFinder(StructEstimator):
         deviation = np.sqrt(sample_weight @ P[:, 1:] ** 2)
         deviation = np.where(deviation > 1e-8 * deviation.max(initial=0), deviation, 1)
         if kind > 0:
-            deviation = np.arcsin(np.minimum(deviation, 0.9))
-        elif kind < 0:
-            deviation = np.arcsinh(deviation)
+            deviation = np.minimum(deviation, 0.9)
+        # The sine is the coordinate; c follows from c^2 + kind |v|^2 = 1.
         corners = np.zeros((k + 1, k + 1))
-        corners[0, 0] = 1.0
-        corners[1:, 0] = np.cos(deviation) if kind > 0 else np.cosh(deviation)
-        if kind == 0:
-            corners[1:, 0] = 1.0
-        sine = {0: deviation, 1: np.sin(deviation), -1: np.sinh(deviation)}[kind]
-        corners[1:, 1:] = np.diag(sine)
+        corners[:, 0] = np.sqrt(1 - kind * np.r_[0.0, deviation] ** 2)
+        corners[1:, 1:] = np.diag(deviation)
         self._references = internal(kind, span.outside(corners))
         self.reference_indices_ = None
         self.n_iter_ = max(1, progress.n_iter)
         self.converged_ = progress.converged
         self.objective_history_ = np.array(progress.history)
         self.n_evaluations_ = 0
+
+
+def _rank(kind, H, weights):
+    """Dimension of the smallest span of the samples, up to rounding."""
+    x = weights @ H
+    if kind != 0:
+        square = x[0] ** 2 + kind * (x[1:] @ x[1:])
+        # Without an ambient mean (symmetric samples) any sample serves as origin.
+        x = x / np.sqrt(square) if square > 1e-8 else H[0]
+    v = to_origin(kind, x, H)[:, 1:]
+    values = np.linalg.eigvalsh((v.T * weights) @ v)
+    floor = max(1e-14 * values[-1], 1e-30 * np.max(weights @ H**2))
+    return int(np.sum(values > floor))
 
 
 def _reduced(kind, H):

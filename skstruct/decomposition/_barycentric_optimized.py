@@ -96,10 +96,10 @@ def optimize_span(kind, H, weights, k, *, strategy, cost, p, progress):
     span : Span
     """
     problem = _Problem(kind, H, weights, p, progress)
-    if cost == "extrinsic" or (kind == 0 and p == 2):
-        return problem.span(problem.weighted_frame(weights, k))
     if k == 0:
         return Span(kind, problem.center(H, weights), np.zeros((0, H.shape[1] - 1)))
+    if cost == "extrinsic" or (kind == 0 and p == 2):
+        return problem.span(problem.weighted_frame(weights, k))
     solve = {
         "flag": problem.flag,
         "pure": problem.single_level,

@@ -127,7 +127,7 @@ class SampleCosts:
         """Residual vectors of all samples, and the bound of dependence."""
         base = self.H[refs[0]]
         v = to_origin(self.kind, base, self.H)[:, 1:]
-        floor = DEPENDENT * np.max(np.sum(v**2, axis=1), initial=0.0)
+        floor = self._floor(np.sum(v**2, axis=1))
         U, kept = orthonormal_rows(v[list(refs[1:])], floor)
         noise = NOISE * np.sum(v**2, axis=1)
         v = v - (v @ U.T) @ U
@@ -166,7 +166,12 @@ class SampleCosts:
     def _first_residuals(self, first):
         v = to_origin(self.kind, self.H[first], self.H)[:, 1:]
         squares = np.sum(v**2, axis=1)
-        return v[: self.n_refs] @ v.T, squares, DEPENDENT * squares.max(initial=0.0)
+        return v[: self.n_refs] @ v.T, squares, self._floor(squares)
+
+    def _floor(self, squares):
+        """Squared residual of a dependent reference, or of one equal to the first."""
+        size = np.max(np.einsum("ij,ij->i", self.H, self.H))
+        return max(DEPENDENT * squares.max(), 1e-30 * size)
 
     def pure(self, m, seed):
         """Best unordered m-subset; `seed` is a good one."""

@@ -536,3 +536,56 @@ def test_number_of_subsets_looked_at():
     Y = _points(0, 12, 4)
     bsa = BSA(2, strategy="pure").fit(Y)
     assert bsa.n_evaluations_ >= comb(12, 3)
+
+
+def _extremes(kind):
+    rng = np.random.default_rng(0)
+    yield "tiny", ref.random_points(kind, 12, 4, rng, 1e-9)
+    yield "wide", ref.random_points(kind, 12, 4, rng, 1e3)
+    yield "constant", np.repeat(ref.random_points(kind, 1, 4, rng), 8, axis=0)
+    yield "two rows", ref.random_points(kind, 2, 4, rng)
+    yield "one dimension", ref.random_points(kind, 9, 1, rng)
+    yield "doubled", np.repeat(ref.random_points(kind, 5, 4, rng), 2, axis=0)
+    if kind == 0:
+        yield "far", 1e8 + rng.standard_normal((15, 4))
+        yield "large", 1e60 * rng.standard_normal((15, 4))
+        yield "zero", np.zeros((6, 3))
+    if kind == 1:
+        Y = rng.standard_normal((10, 4))
+        Y /= np.linalg.norm(Y, axis=1, keepdims=True)
+        yield "antipodes", np.vstack([Y, -Y])
+        angle = np.arange(12) * np.pi / 6
+        yield "circle", np.column_stack([np.cos(angle), np.sin(angle), 0 * angle])
+
+
+@pytest.mark.filterwarnings("ignore:.*span a subspace")
+@pytest.mark.filterwarnings("ignore:.*stopped after")
+@pytest.mark.parametrize("references", ["samples", "optimized"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_extreme_inputs_stay_finite(kind, references):
+    for name, X in _extremes(kind):
+        top = min(X.shape[1] - abs(kind), len(X) - 1)
+        for strategy in ("forward", "backward", "flag", "pure"):
+            for p in (2.0, 0.5):
+                bsa = BSA(min(2, top), manifold=ref.NAMES[kind], p=p, max_iter=30,
+                          references=references, strategy=strategy).fit(X)  # fmt: skip
+                for found in (
+                    bsa.transform(X),
+                    bsa.project(X),
+                    bsa.residuals(X),
+                    bsa.unexplained_variance_,
+                    bsa.explained_variance_ratio_,
+                    bsa.score(X),
+                ):
+                    assert np.isfinite(found).all(), (name, strategy, p)
+
+
+def test_constant_rows_span_nothing_and_say_so():
+    for kind in KINDS:
+        X = np.repeat(_points(kind, 1, 3), 6, axis=0)
+        for references in ("samples", "optimized"):
+            bsa = BSA(2, manifold=ref.NAMES[kind], references=references)
+            with pytest.warns(UserWarning, match="dimension 0 only"):
+                bsa.fit(X)
+            assert bsa.transform(X).shape == (6, 0)
+            assert_allclose(bsa.residuals(X), 0, atol=1e-7)
