@@ -589,6 +589,10 @@ def outlier_row():
 ROWS.append(outlier_row)
 
 
+def _short(value):
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"
+
+
 def print_table(rows):
     """Print one line per row."""
     head = [
@@ -607,8 +611,8 @@ def print_table(rows):
             row.data,
             row.chosen,
             row.measure,
-            f"{row.ours:.3f}",
-            f"{row.plain:.3f}",
+            _short(row.ours),
+            _short(row.plain),
             f"{row.seconds:.1f}",
             row.plain_name,
         ]
