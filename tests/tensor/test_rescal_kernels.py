@@ -179,17 +179,21 @@ def test_engines_agree_with_the_formulas(m, n, zeros, missing, dtype):
 
 
 def test_multiplicative_steps_equal_the_formulas():
+    """In extended precision: the formulas then have no rounding of their own."""
     rng = np.random.default_rng(1)
     X = rng.uniform(size=(5, 20, 20))
     A, R = rng.uniform(size=(20, 4)), rng.uniform(size=(5, 4, 4))
     stacked = np.ascontiguousarray(R.transpose(1, 2, 0))
     engine = engines.make_engine(_slices(X), 4)
     engine.start(A)
+    exact = [x.astype(np.longdouble) for x in (X, A, R)]
     got = solver.multiplicative_relations(engine.inner(), A.T @ A, stacked)
-    assert_allclose(got.transpose(2, 0, 1), ref.mu_relations(X, A, R), rtol=1e-13)
+    want = ref.mu_relations(*exact)
+    assert_allclose(got.transpose(2, 0, 1), want, rtol=0, atol=1e-14 * want.max())
     _, E, _ = solver.fit_terms(A.T @ A, stacked)
     got = solver.multiplicative_entities(A, engine.pull(stacked), E)
-    assert_allclose(got, ref.mu_entities(X, A, R), rtol=1e-13)
+    want = ref.mu_entities(*exact)
+    assert_allclose(got, want, rtol=0, atol=1e-14 * want.max())
 
 
 @pytest.mark.parametrize("k", [4, 16])
