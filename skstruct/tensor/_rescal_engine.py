@@ -18,13 +18,13 @@ import numpy as np
 from scipy import sparse
 
 from ._rescal_kernels import (
-    add_rows,
     add_scaled,
     cell_values,
     correct_products,
-    sparse_inner,
+    sparse_move,
+    sparse_products,
     sparse_pull,
-    sparse_rows,
+    sparse_pull_products,
 )
 
 # Slices of this many entities or more fit the first caches one at a time only.
@@ -36,7 +36,8 @@ def make_engine(slices, k, *, memory_limit=2**30):
     m, n = slices.n_relations, slices.n_entities
     if slices.csr is not None:
         engine = SparseEngine(slices, k)
-        fits = 16 * k * engine.n_stored_rows <= memory_limit
+        # P and its like along the direction of the line search.
+        fits = 2 * 8 * k * engine.n_stored_rows <= memory_limit
         return engine if fits else StreamingEngine(slices)
     # Beside the data: P, Q, and both along the direction of the line search.
     if 4 * 8 * m * n * k > memory_limit:
@@ -176,119 +177,122 @@ class DenseEngine(_Engine):
 class SparseEngine(_Engine):
     """Sparse slices; products are formed for non-empty rows and columns only.
 
-    P is kept and moved along with A. Q is needed once per iteration and formed then:
-    the same number of products, and one array of this size less to move.
+    P is kept and moved along with A. Q is needed once per iteration and formed then,
+    a block at a time: the same number of products, and nothing of this size to move.
+    Every pass over P does all that is due with it.
     """
 
     def __init__(self, slices, k):
         super().__init__(slices)
         self.k = k
-        self.forward, cells = _compact(slices.csr, self.n)
-        flipped = []
-        for x in slices.csr:
+        sizes = [x.nnz for x in slices.csr]
+        positions, flipped, offset = [], [], 0
+        for x, size in zip(slices.csr, sizes, strict=True):
             # Positions ride along as data, so that values can be replaced later.
-            x = sparse.csr_array(
-                (np.arange(1, x.nnz + 1), x.indices, x.indptr), x.shape
-            )
-            flipped.append(sparse.csr_array(x.T))
-        offsets = np.cumsum([0, *(x.nnz for x in slices.csr)])
-        self.backward, positions = _compact(flipped, self.n)
-        self._positions = (
-            positions.astype(np.intp)
-            - 1
-            + np.repeat(offsets[:-1], [x.nnz for x in flipped])
-        )
-        self._data = cells.astype(np.float64)
+            at = np.arange(offset, offset + size)
+            x = sparse.csr_array((at, x.indices, x.indptr), x.shape)
+            positions.append(x)
+            flipped.append(x.T.tocsr())
+            offset += size
+        self.forward, self._forward_positions = _compact(positions)
+        self.backward, self._backward_positions = _compact(flipped)
+        self._cells = np.concatenate([x.data for x in slices.csr], dtype=np.float64)
         if self.has_missing:
-            self._hidden = np.flatnonzero(np.isnan(self._data))
-            self._data[self._hidden] = self._values
-        self._set_data()
-        rows = len(self.forward[2]), len(self.backward[2])
-        self._P, self._PD = np.empty((rows[0], k)), np.empty((rows[0], k))
-        self._Q = np.empty((rows[1], k))
-        # Long slices go through BLAS one by one; for short ones a call is too dear.
-        self._rows = None
-        if sum(rows) >= 2 * _LARGE * self.m:
-            longest = max(
-                np.diff(side[3]).max() for side in (self.forward, self.backward)
-            )
-            self._rows = np.empty((longest, k))
+            self._hidden = np.flatnonzero(np.isnan(self._cells))
+            self._cells[self._hidden] = self._values
+        self._order_cells()
+        self._P, self._PD = (np.empty(k * self.n_stored_rows) for _ in range(2))
+        self._moved = (1.0, 0.0)
 
     @property
     def n_stored_rows(self):
-        return len(self.forward[2]) + len(self.backward[2])
+        return len(self.forward[1])
 
-    def _set_data(self):
-        self._flipped_data = self._data[self._positions]
+    def _order_cells(self):
+        self._forward_data = self._cells[self._forward_positions]
+        self._backward_data = self._cells[self._backward_positions]
 
     def start(self, A):
         self.A = np.ascontiguousarray(A)
-        sparse_rows(*self.forward[:2], self._data, self.A, self._P)
+        self._moved = (1.0, 0.0)
+        self._B = np.empty((self.k, self.k, self.m))
+        sparse_products(*self.forward, self._forward_data, self.A, self._P, self._B)
 
     def probe(self, D):
+        self._settle()
         self.D = np.ascontiguousarray(D)
-        sparse_rows(*self.forward[:2], self._data, self.D, self._PD)
+        self._C = np.empty((self.k, self.k, self.m))
+        sparse_products(*self.forward, self._forward_data, self.D, self._PD, self._C)
 
     def move(self, step):
         self.A = self.A + step * self.D
-        add_scaled(self._P.reshape(-1), step, self._PD.reshape(-1))
+        factor, earlier = self._moved
+        self._moved = (factor, earlier + step)
 
     def scale(self, factor):
         self.A = factor * self.A
-        self._P *= factor
+        self._moved = (factor * self._moved[0], factor * self._moved[1])
+
+    def _settle(self):
+        """Bring P and B to the present A."""
+        if self._moved == (1.0, 0.0):
+            return
+        (factor, step), self._moved = self._moved, (1.0, 0.0)
+        self._B = np.empty((self.k, self.k, self.m))
+        bounds, entity = self.forward[:2]
+        sparse_move(bounds, entity, factor, self._P, step, self._PD, self.A, self._B)
 
     def inner(self):
-        B = np.empty((self.k, self.k, self.m))
-        sparse_inner(self.forward[3], self.forward[2], self._P, self.A, B)
-        return B
+        self._settle()
+        return self._B
 
     def pull(self, R):
+        self._settle()
         F = np.zeros((self.n, self.k))
-        self._pull(self.forward, self._P, R.transpose(2, 1, 0), F)
-        sparse_rows(*self.backward[:2], self._flipped_data, self.A, self._Q)
-        self._pull(self.backward, self._Q, R.transpose(2, 0, 1), F)
+        out, back = (
+            np.ascontiguousarray(R.transpose(order)) for order in ((2, 1, 0), (2, 0, 1))
+        )
+        sparse_pull(*self.forward[:2], self._P, out, F)
+        sparse_pull_products(*self.backward, self._backward_data, self.A, back, F)
         return F
 
-    def _pull(self, side, P, R, F):
-        entity, bounds = side[2:]
-        R = np.ascontiguousarray(R)
-        if self._rows is None:
-            sparse_pull(bounds, entity, P, R, F)
-            return
-        for t in range(self.m):
-            rows = slice(bounds[t], bounds[t + 1])
-            part = self._rows[: rows.stop - rows.start]
-            np.matmul(P[rows], R[t], out=part)
-            add_rows(entity[rows], part, F)
-
     def bend(self, R):
-        C = np.empty((self.k, self.k, self.m))
-        sparse_inner(self.forward[3], self.forward[2], self._PD, self.D, C)
-        return float(np.vdot(C, R))
+        return float(np.vdot(self._C, R))
 
     def impute(self, R):
         values, _ = self._predict_missing(R)
-        self._data[self._hidden] = values
-        self._set_data()
+        self._cells[self._hidden] = values
+        self._order_cells()
         self.start(self.A)
 
 
-def _compact(csr, n):
-    """Non-empty rows of all slices: (indptr, indices, entity, bounds), data."""
-    lengths, entity, bounds = [], [], [0]
+def _compact(csr):
+    """Non-empty rows of all slices: (bounds, entity, indptr, indices), data.
+
+    Short rows come first within a slice: a loop over rows of one length is predictable.
+    """
+    bounds, entity, lengths, indices, data = [0], [], [], [], []
     for x in csr:
         length = np.diff(x.indptr)
-        rows = np.flatnonzero(length)
-        lengths.append(length[rows])
-        entity.append(rows)
+        rows = np.argsort(length, kind="stable")
+        rows = rows[np.count_nonzero(length == 0) :]
+        length = length[rows]
+        # Where the entries of these rows, in this order, are stored.
+        ends = np.cumsum(length)
+        at = np.arange(x.nnz) + np.repeat(x.indptr[rows] - (ends - length), length)
         bounds.append(bounds[-1] + rows.size)
+        entity.append(rows)
+        lengths.append(length)
+        indices.append(x.indices[at])
+        data.append(x.data[at])
     indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
-    indices = np.concatenate([x.indices for x in csr]).astype(np.intp)
-    data = np.concatenate([x.data for x in csr])
-    return (
-        (indptr.astype(np.intp), indices, np.concatenate(entity), np.array(bounds)),
-        data,
+    rows = (
+        np.array(bounds),
+        np.concatenate(entity),
+        indptr.astype(np.intp),
+        np.concatenate(indices).astype(np.intp),
     )
+    return rows, np.concatenate(data)
 
 
 class StreamingEngine(_Engine):

@@ -16,6 +16,8 @@ from .._jit import jit
 
 _SUMS = {"fastmath": {"reassoc", "contract"}}
 _WIDTH = 64
+# Rows of sparse products: a block of three such arrays fits the first cache at k = 10.
+_ROWS = 128
 
 
 @jit(**_SUMS)
@@ -305,107 +307,194 @@ def correct_products(slices, rows, columns, change, A, P, Q):
 
 
 @jit(**_SUMS)
-def sparse_rows(indptr, indices, data, A, out):
-    """``out_r = sum_j x_rj a_j`` over the stored entries of each non-empty row."""
-    k = A.shape[1]
-    for r in range(indptr.size - 1):
-        start, end = indptr[r], indptr[r + 1]
-        x, j = data[start], indices[start]
-        for a in range(k):
-            out[r, a] = x * A[j, a]
-        for c in range(start + 1, end):
-            x, j = data[c], indices[c]
-            for a in range(k):
-                out[r, a] += x * A[j, a]
+def sparse_products(bounds, entity, indptr, indices, data, A, P, B):
+    """``P_t = X_t A`` for the non-empty rows of all slices, and ``B_t = A' P_t``.
 
-
-@jit(**_SUMS)
-def sparse_pull(bounds, entity, P, R, F):
-    """``F_i += sum_b R_t[b] p_rb`` for each non-empty row r = (t, i).
-
-    Rows are taken in blocks of slice t, transposed into a buffer, so that the k^2
-    multiply-adds of a row run side by side for the rows of the block.
+    The rows of a slice are worked on in blocks. P keeps a block as (k, width), so that
+    what is done with a block, here and in the functions below, runs side by side for
+    its rows.
 
     Parameters
     ----------
     bounds : (m + 1,) array
         Rows ``bounds[t]:bounds[t + 1]`` belong to slice t.
     entity : (n_rows,) array
-    P : (n_rows, k) array
+        Row r is row ``entity[r]`` of its slice.
+    indptr, indices, data : arrays
+        The non-empty rows in compressed form.
+    A : (n, k) array
+    P : (n_rows * k,) array, overwritten
+    B : (k, k, m) array, overwritten
+    """
+    k = A.shape[1]
+    B[:] = 0.0
+    left = np.empty((k, _ROWS))
+    row = np.empty(k)
+    block = np.empty(k * _ROWS)
+    for t in range(bounds.size - 1):
+        for lo in range(bounds[t], bounds[t + 1], _ROWS):
+            width = min(_ROWS, bounds[t + 1] - lo)
+            p = block[: k * width].reshape(k, width)
+            _product_block(indptr, indices, data, A, lo, row, p)
+            _add_inner(entity, A, lo, left, p, B, t)
+            # Memory is slow at k streams side by side, and fast at one.
+            for c in range(k * width):
+                P[lo * k + c] = block[c]
+
+
+@jit(**_SUMS)
+def sparse_move(bounds, entity, factor, P, step, PD, A, B):
+    """``P = factor P + step PD``, and ``B_t = A' P_t`` with the new products."""
+    k = A.shape[1]
+    B[:] = 0.0
+    left = np.empty((k, _ROWS))
+    for t in range(bounds.size - 1):
+        for lo in range(bounds[t], bounds[t + 1], _ROWS):
+            hi = min(lo + _ROWS, bounds[t + 1])
+            for c in range(lo * k, hi * k):
+                P[c] = factor * P[c] + step * PD[c]
+            p = P[lo * k : hi * k].reshape(k, hi - lo)
+            _add_inner(entity, A, lo, left, p, B, t)
+
+
+@jit(**_SUMS)
+def sparse_pull(bounds, entity, P, R, F):
+    """``F_i += sum_b R_t[b] p_rb`` for each non-empty row r = (t, i).
+
+    Parameters
+    ----------
+    bounds, entity, P
+        As in :func:`sparse_products`.
     R : (m, k, k) array
         ``R[t, b, a]`` multiplies ``p_rb`` into ``F_ia``.
     F : (n, k) array, added to
     """
-    k = P.shape[1]
-    p = np.empty((k, _WIDTH))
-    f = np.empty(_WIDTH)
-    for t in range(bounds.size - 1):
-        for lo in range(bounds[t], bounds[t + 1], _WIDTH):
-            width = min(_WIDTH, bounds[t + 1] - lo)
-            for w in range(width):
-                for b in range(k):
-                    p[b, w] = P[lo + w, b]
-            for a in range(k):
-                x = R[t, 0, a]
-                for w in range(width):
-                    f[w] = x * p[0, w]
-                for b in range(1, k):
-                    x = R[t, b, a]
-                    for w in range(width):
-                        f[w] += x * p[b, w]
-                for w in range(width):
-                    F[entity[lo + w], a] += f[w]
-
-
-@jit(**_SUMS)
-def sparse_inner(bounds, entity, P, A, B):
-    """``B[a, b, t] = sum_r A[i_r, a] p_rb`` over the non-empty rows of slice t."""
-    k = P.shape[1]
-    p = np.empty((k, _WIDTH))
-    left = np.empty((k, _WIDTH))
-    for t in range(bounds.size - 1):
-        for a in range(k):
-            for b in range(k):
-                B[a, b, t] = 0.0
-        for lo in range(bounds[t], bounds[t + 1], _WIDTH):
-            width = min(_WIDTH, bounds[t + 1] - lo)
-            for w in range(width):
-                i = entity[lo + w]
-                for b in range(k):
-                    p[b, w] = P[lo + w, b]
-                    left[b, w] = A[i, b]
-            for a in range(k):
-                b = 0
-                # Four sums at a time share the loads of `left`.
-                while b + 3 < k:
-                    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-                    for w in range(width):
-                        x = left[a, w]
-                        s0 += x * p[b, w]
-                        s1 += x * p[b + 1, w]
-                        s2 += x * p[b + 2, w]
-                        s3 += x * p[b + 3, w]
-                    B[a, b, t] += s0
-                    B[a, b + 1, t] += s1
-                    B[a, b + 2, t] += s2
-                    B[a, b + 3, t] += s3
-                    b += 4
-                while b < k:
-                    s0 = 0.0
-                    for w in range(width):
-                        s0 += left[a, w] * p[b, w]
-                    B[a, b, t] += s0
-                    b += 1
-
-
-@jit(**_SUMS)
-def add_rows(entity, Y, F):
-    """``F[entity[r]] += Y[r]``; an entity may occur once in each call only."""
     k = F.shape[1]
-    for r in range(entity.size):
-        i = entity[r]
+    f = np.empty((k, _ROWS))
+    for t in range(bounds.size - 1):
+        for lo in range(bounds[t], bounds[t + 1], _ROWS):
+            hi = min(lo + _ROWS, bounds[t + 1])
+            p = P[lo * k : hi * k].reshape(k, hi - lo)
+            _add_coupled(entity, lo, p, R[t], f, F)
+
+
+@jit(**_SUMS)
+def sparse_pull_products(bounds, entity, indptr, indices, data, A, R, F):
+    """:func:`sparse_pull` on products that are formed block by block and not kept."""
+    k = F.shape[1]
+    f = np.empty((k, _ROWS))
+    block = np.empty(k * _ROWS)
+    row = np.empty(k)
+    for t in range(bounds.size - 1):
+        for lo in range(bounds[t], bounds[t + 1], _ROWS):
+            width = min(_ROWS, bounds[t + 1] - lo)
+            p = block[: k * width].reshape(k, width)
+            _product_block(indptr, indices, data, A, lo, row, p)
+            _add_coupled(entity, lo, p, R[t], f, F)
+
+
+@jit(**_SUMS)
+def _product_block(indptr, indices, data, A, lo, row, p):
+    """``p[:, w] = sum_j x_rj a_j`` over the stored entries of row ``r = lo + w``."""
+    k, width = p.shape
+    for w in range(width):
+        start, last = indptr[lo + w], indptr[lo + w + 1] - 1
+        x, j = data[last], indices[last]
+        if start == last:
+            for a in range(k):
+                p[a, w] = x * A[j, a]
+            continue
+        # Sums of k neighbours; only the last one is spread over the block.
+        y, i = data[start], indices[start]
         for a in range(k):
-            F[i, a] += Y[r, a]
+            row[a] = y * A[i, a]
+        c = start + 1
+        # Four entries at a time: the sums are read and written a quarter as often.
+        while c + 3 < last:
+            y0, y1, y2, y3 = data[c], data[c + 1], data[c + 2], data[c + 3]
+            i0, i1, i2, i3 = indices[c], indices[c + 1], indices[c + 2], indices[c + 3]
+            for a in range(k):
+                row[a] += (y0 * A[i0, a] + y1 * A[i1, a]) + (
+                    y2 * A[i2, a] + y3 * A[i3, a]
+                )
+            c += 4
+        while c < last:
+            y, i = data[c], indices[c]
+            for a in range(k):
+                row[a] += y * A[i, a]
+            c += 1
+        for a in range(k):
+            p[a, w] = row[a] + x * A[j, a]
+
+
+@jit(**_SUMS)
+def _add_inner(entity, A, lo, left, p, B, t):
+    """``B[a, b, t] += sum_w A[i_w, a] p[b, w]``."""
+    k, width = p.shape
+    for w in range(width):
+        i = entity[lo + w]
+        for a in range(k):
+            left[a, w] = A[i, a]
+    # Two by two sums share their loads.
+    for a in range(0, k - 1, 2):
+        for b in range(0, k - 1, 2):
+            s00, s01, s10, s11 = 0.0, 0.0, 0.0, 0.0
+            for w in range(width):
+                x0, x1 = left[a, w], left[a + 1, w]
+                p0, p1 = p[b, w], p[b + 1, w]
+                s00 += x0 * p0
+                s01 += x0 * p1
+                s10 += x1 * p0
+                s11 += x1 * p1
+            B[a, b, t] += s00
+            B[a, b + 1, t] += s01
+            B[a + 1, b, t] += s10
+            B[a + 1, b + 1, t] += s11
+    if k % 2:
+        for a in range(k):
+            s0, s1 = 0.0, 0.0
+            for w in range(width):
+                s0 += left[a, w] * p[k - 1, w]
+                s1 += left[k - 1, w] * p[a, w]
+            B[a, k - 1, t] += s0
+            if a < k - 1:
+                B[k - 1, a, t] += s1
+
+
+@jit(**_SUMS)
+def _add_coupled(entity, lo, p, R, f, F):
+    """``F[i_w, a] += sum_b R[b, a] p[b, w]``."""
+    k, width = p.shape
+    for a in range(k):
+        # One to four terms first, then four at a time: f is read and written seldom.
+        b = (k - 1) % 4 + 1
+        if b == 1:
+            x0 = R[0, a]
+            for w in range(width):
+                f[a, w] = x0 * p[0, w]
+        elif b == 2:
+            x0, x1 = R[0, a], R[1, a]
+            for w in range(width):
+                f[a, w] = x0 * p[0, w] + x1 * p[1, w]
+        elif b == 3:
+            x0, x1, x2 = R[0, a], R[1, a], R[2, a]
+            for w in range(width):
+                f[a, w] = x0 * p[0, w] + x1 * p[1, w] + x2 * p[2, w]
+        else:
+            x0, x1, x2, x3 = R[0, a], R[1, a], R[2, a], R[3, a]
+            for w in range(width):
+                f[a, w] = (x0 * p[0, w] + x1 * p[1, w]) + (x2 * p[2, w] + x3 * p[3, w])
+        while b < k:
+            x0, x1, x2, x3 = R[b, a], R[b + 1, a], R[b + 2, a], R[b + 3, a]
+            for w in range(width):
+                f[a, w] += (x0 * p[b, w] + x1 * p[b + 1, w]) + (
+                    x2 * p[b + 2, w] + x3 * p[b + 3, w]
+                )
+            b += 4
+    for w in range(width):
+        i = entity[lo + w]
+        for a in range(k):
+            F[i, a] += f[a, w]
 
 
 @jit(**_SUMS)
@@ -440,11 +529,20 @@ def entity_direction(F, E, A, n_sweeps, D):
                 inverse = 1.0 / E[c, c]
                 for w in range(width):
                     g[w] = f[c, w]
-                for a in range(k):
-                    x = E[a, c]
-                    if x != 0.0:
-                        for w in range(width):
-                            g[w] -= x * z[a, w]
+                a = 0
+                # Four at a time, as in relation_sweeps.
+                while a + 3 < k:
+                    x0, x1, x2, x3 = E[a, c], E[a + 1, c], E[a + 2, c], E[a + 3, c]
+                    for w in range(width):
+                        g[w] -= (x0 * z[a, w] + x1 * z[a + 1, w]) + (
+                            x2 * z[a + 2, w] + x3 * z[a + 3, w]
+                        )
+                    a += 4
+                while a < k:
+                    x0 = E[a, c]
+                    for w in range(width):
+                        g[w] -= x0 * z[a, w]
+                    a += 1
                 for w in range(width):
                     new = z[c, w] + g[w] * inverse
                     z[c, w] = new if new > 0.0 else 0.0

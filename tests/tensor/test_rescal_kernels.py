@@ -178,18 +178,98 @@ def test_engines_agree_with_the_formulas(m, n, zeros, missing, dtype):
     np.testing.assert_array_equal(X, before)
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    SIZES, st.integers(1, 3), st.sampled_from([0.01, 0.1, 0.9]), st.floats(-2.0, 2.0)
+)
+def test_sparse_kernels_equal_the_products(sizes, m, density, step):
+    k, n, seed = sizes
+    n += 100  # More rows than a block has, and fewer.
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1, 1, size=(m, n, n)) * (rng.uniform(size=(m, n, n)) < density)
+    X[:, 0, 0] = 1.0
+    A, D = rng.uniform(size=(2, n, k))
+    R = rng.uniform(-1, 1, size=(m, k, k))
+    out, back = np.ascontiguousarray(R.transpose(0, 2, 1)), R
+    engine = engines.SparseEngine(_slices([sparse.csr_array(x) for x in X]), k)
+    forward = *engine.forward, engine._forward_data
+    backward = *engine.backward, engine._backward_data
+    bounds, entity = forward[:2]
+    P, PD = np.full((2, k * entity.size), np.nan)
+    B = np.full((k, k, m), np.nan)
+    close = {"rtol": 1e-12, "atol": 1e-12 * n}
+
+    def stacked(P, factors):
+        """A' P_t, and P_t without its empty rows, in the blocks of the kernels."""
+        for t in range(m):
+            product = X[t] @ factors
+            for lo in range(bounds[t], bounds[t + 1], kernels._ROWS):
+                hi = min(lo + kernels._ROWS, bounds[t + 1])
+                block = P[lo * k : hi * k].reshape(k, hi - lo)
+                assert_allclose(block.T, product[entity[lo:hi]], **close)
+        assert np.array_equal(np.diff(bounds), X.any(axis=2).sum(axis=1))
+        return np.stack([factors.T @ x @ factors for x in X], axis=-1)
+
+    kernels.sparse_products(*forward, D, PD, B)
+    assert_allclose(B, stacked(PD, D), **close)
+    kernels.sparse_products(*forward, A, P, B)
+    assert_allclose(B, stacked(P, A), **close)
+
+    F = np.zeros((n, k))
+    kernels.sparse_pull(bounds, entity, P, out, F)
+    assert_allclose(F, sum(x @ A @ r.T for x, r in zip(X, R)), **close)
+    again = np.zeros((n, k))
+    kernels.sparse_pull_products(*forward, A, out, again)
+    assert_allclose(again, F, **close)
+    kernels.sparse_pull_products(*backward, A, back, F)
+    assert_allclose(F - again, sum(x.T @ A @ r for x, r in zip(X, R)), **close)
+
+    moved = 0.5 * A + step * D
+    kernels.sparse_move(bounds, entity, 0.5, P, step, PD, moved, B)
+    assert_allclose(B, stacked(P, moved), **close)
+
+
+@pytest.mark.parametrize("step", [0.0, 0.3])
+def test_sparse_engine_settles_before_every_use(step):
+    """Moves and scales are carried out late, in whatever order they come."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(2, 30, 30)) * (rng.uniform(size=(2, 30, 30)) < 0.2)
+    A, D, other = rng.uniform(size=(3, 30, 4))
+    R = rng.uniform(size=(4, 4, 2))
+    slices = _slices([sparse.csr_array(x) for x in X])
+    engine, fresh = (engines.SparseEngine(slices, 4) for _ in range(2))
+    for use in ("inner", "pull", "probe"):
+        engine.start(A)
+        engine.probe(D)
+        engine.move(step)
+        engine.scale(1.5)
+        engine.move(0.25)
+        if use == "pull":
+            engine.pull(R)
+        elif use == "probe":
+            engine.probe(other)
+        fresh.start(1.5 * (A + step * D) + 0.25 * D)
+        assert_allclose(engine.A, fresh.A, rtol=1e-12)
+        assert_allclose(engine.inner(), fresh.inner(), rtol=1e-12)
+        assert_allclose(engine.pull(R), fresh.pull(R), rtol=1e-12)
+
+
 def test_multiplicative_steps_equal_the_formulas():
+    """In extended precision: the formulas then have no rounding of their own."""
     rng = np.random.default_rng(1)
     X = rng.uniform(size=(5, 20, 20))
     A, R = rng.uniform(size=(20, 4)), rng.uniform(size=(5, 4, 4))
     stacked = np.ascontiguousarray(R.transpose(1, 2, 0))
     engine = engines.make_engine(_slices(X), 4)
     engine.start(A)
+    exact = [x.astype(np.longdouble) for x in (X, A, R)]
     got = solver.multiplicative_relations(engine.inner(), A.T @ A, stacked)
-    assert_allclose(got.transpose(2, 0, 1), ref.mu_relations(X, A, R), rtol=1e-13)
+    want = ref.mu_relations(*exact)
+    assert_allclose(got.transpose(2, 0, 1), want, rtol=0, atol=1e-14 * want.max())
     _, E, _ = solver.fit_terms(A.T @ A, stacked)
     got = solver.multiplicative_entities(A, engine.pull(stacked), E)
-    assert_allclose(got, ref.mu_entities(X, A, R), rtol=1e-13)
+    want = ref.mu_entities(*exact)
+    assert_allclose(got, want, rtol=0, atol=1e-14 * want.max())
 
 
 @pytest.mark.parametrize("k", [4, 16])
