@@ -364,14 +364,12 @@ def _size(mask_B, mask_L, reach):
 
 @jit()
 def fit(
-    c, H, H32, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n, jump, steps, tol,
-    target, chord
+    c, H, H32, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n, jump, steps, tol, target
 ):  # fmt: skip
     """Levenberg-Marquardt from (B, Lam, k2, d); returns Q and the parameters.
 
     With `jump` the weights d start from least squares. The fit is abandoned when its
-    predicted optimum stays above `target`. With `chord` the curvature is used twice
-    where the quadratic model was right.
+    predicted optimum stays above `target`.
     """
     B, Lam, k2, d = B.copy(), Lam.copy(), k2.copy(), d.copy()
     reach = reach_of(mask_B, mask_L)
@@ -385,27 +383,15 @@ def fit(
     Q = n * _dot(r, Hr, 0, r.size)
     mu = 1e-3
     L = np.zeros((m, m))
-    fresh = False
-    J, low, high, dense = _jacobian(
-        mask_B, mask_L, reach, A, D, start, ea, eb, m
-    )
-    HJ, N = _normal_matrix(H32, J, low, high, dense)
-    stale = 0
+    g = np.empty(m)
     taken = 0
     while taken < steps:
-        if fresh:
-            J, low, high, dense = _jacobian(
-                mask_B, mask_L, reach, A, D, start, ea, eb, m
-            )
-            HJ, N = _normal_matrix(H32, J, low, high, dense)
-            stale = 0
         taken += 1
-        g = np.empty(m)
+        J, low, high, dense = _jacobian(mask_B, mask_L, reach, A, D, start, ea, eb, m)
+        HJ, N = _normal_matrix(H32, J, low, high, dense)
         for t in range(m):
             g[t] = _dot(J[t], Hr, low[t], high[t])
-        accepted = False
-        gain = 0.0
-        predicted = 0.0
+        gain = -1.0
         for _ in range(6):
             if not _factor(N, mu, L):
                 mu = max(mu * 10, 1e-8)
@@ -413,12 +399,11 @@ def fit(
             delta = g.copy()
             _forward(L, delta)
             _backward(L, delta)
-            predicted = n * _dot(g, delta, 0, m)
-            if taken > 1 and Q - 1.5 * predicted - 1.0 > target:
-                return Q - predicted, B, Lam, k2, d, taken
+            promised = n * _dot(g, delta, 0, m)
+            if taken > 1 and Q - 1.5 * promised - 1.0 > target:
+                return Q - promised, B, Lam, k2, d, taken
             B2, Lam2, k22, d2 = B.copy(), Lam.copy(), k2.copy(), d.copy()
-            inside = _unpack(delta, mask_B, mask_L, reach, B2, Lam2, k22, d2)
-            if inside:
+            if _unpack(delta, mask_B, mask_L, reach, B2, Lam2, k22, d2):
                 A2 = _total_effects(mask_B, B2, Lam2)
                 D2 = _weights(reach, k22, d2)
                 r2 = _residual(c, start, ea, eb, A2, D2)
@@ -429,22 +414,10 @@ def fit(
                     B, Lam, k2, d = B2, Lam2, k22, d2
                     A, D, r, Hr, Q = A2, D2, r2, Hr2, Q2
                     mu /= 10
-                    accepted = True
                     break
-            if stale > 0:
-                break
             mu *= 10
-        if not accepted:
-            if stale == 0:
-                break
-            fresh = True
-            continue
         if gain < tol:
             break
-        # predicted is twice the decrease that the quadratic model promises at most.
-        good = gain > 0.8 * predicted
-        fresh = not (chord and good and stale < 2)
-        stale += 1
     return Q, B, Lam, k2, d, taken
 
 

@@ -125,7 +125,7 @@ class Search:
         structural = model.mask_B.sum() + model.mask_L.sum()
         return float(self.price * structural + 4.0 * reach.sum())
 
-    def fit(self, model, *, jump=False, steps=None, bound=np.inf, tol=None, chord=True):
+    def fit(self, model, *, jump=False, steps=None, bound=np.inf, tol=None):
         """Fit a model from its own parameters; abandoned above `bound`."""
         reach = model.reach
         penalty = self.penalty(model, reach)
@@ -135,7 +135,7 @@ class Search:
             M.c, M.H, M.H32, M.start, M.ea, M.eb, model.mask_B, model.mask_L,
             model.B, model.Lam, model.k2, model.d, M.n, jump,
             self.max_steps if steps is None else steps,
-            self.tol if tol is None else tol, target, chord,
+            self.tol if tol is None else tol, target,
         )  # fmt: skip
         fitted = Model(
             model.mask_B, model.mask_L, B, Lam, k2, d, Q, float(Q + penalty)
@@ -323,7 +323,7 @@ class Search:
             for i, j in np.argwhere(model.mask_B)
             if self.allowed((new := self.reversed_edge(model, i, j)).mask_B)
         ]
-        fitted = self.fit_many(candidates, steps=6, bound=model.criterion + 60.0)
+        fitted = self.fit_many(candidates, steps=8, bound=model.criterion + 60.0)
         return _best(fitted, 3, model.criterion + 60.0)
 
     def polish(self, model):
@@ -359,7 +359,7 @@ class Search:
                 candidates.append(new)
                 origin.append(-1 - len(origin))
         fitted = self.fit_many(
-            candidates, jump=True, steps=4, bound=model.criterion + 60.0
+            candidates, jump=True, steps=6, bound=model.criterion + 60.0
         )
         order = sorted(range(len(fitted)), key=lambda t: fitted[t].criterion)
         chosen, used = [], {}
@@ -438,13 +438,28 @@ class Search:
         tried = [self._local_once(m) for m in self.new_latents(model)]
         return self._accept("latent", tried, model)
 
+    def fewer_latents(self, model):
+        """Each latent dropped, each pair of latents merged; briefly fitted."""
+        q = model.mask_L.shape[1]
+        found = [self.fit(self.without_latent(model, k)) for k in range(q)]
+        merged = [self._merged(model, k, l) for k, l in combinations(range(q), 2)]
+        merged = [self.fit(m, jump=True, bound=model.criterion + 60.0) for m in merged]
+        return found + _best(merged, 3, model.criterion + 60.0)
+
+    def _merged(self, model, k, l):
+        """Latents k and l become one with the children of both."""
+        a, b = model.Lam[:, k], model.Lam[:, l]
+        # Signs agree where the sum explains more of the covariance between the sets.
+        cross = np.outer(a, b) * self.moments.S
+        np.fill_diagonal(cross, a * b)
+        sign = 1.0 if cross.sum() >= 0 else -1.0
+        loadings = np.where(np.abs(a) >= np.abs(b), a, sign * b)
+        rest = self.without_latent(self.without_latent(model, max(k, l)), min(k, l))
+        return self.with_latent(rest, loadings)
+
     def shrink(self, model):
-        """Remove the latent whose absence lowers the criterion most, or None."""
-        tried = [
-            self._local_once(self.fit(self.without_latent(model, k)))
-            for k in range(model.mask_L.shape[1])
-            if self.allowed(model.mask_B)
-        ]
+        """Drop or merge latents where that lowers the criterion most, or None."""
+        tried = [self._local_once(m) for m in self.fewer_latents(model)]
         return self._accept("remove latent", tried, model)
 
     def _accept(self, move, tried, model):
@@ -500,10 +515,7 @@ def refine(pair, full, model):
     for _ in range(50):
         rough = pair.fit(model)
         candidates = [pair._local_once(m) for m in pair.new_latents(rough)]
-        candidates += [
-            pair._local_once(pair.fit(pair.without_latent(rough, k)))
-            for k in range(rough.mask_L.shape[1])
-        ]
+        candidates += [pair._local_once(m) for m in pair.fewer_latents(rough)]
         candidates += [pair._local_once(m) for m in pair.reversals(rough)]
         seen, fitted = {model.key}, []
         for candidate in sorted(candidates, key=lambda m: m.criterion):
