@@ -68,9 +68,10 @@ class CumulantLvLiNGAM(
         the moments by less; the chosen one is refitted to 1e-9.
     max_iter : int, default=12
         Levenberg-Marquardt steps for a candidate.
-    n_restarts : int, default=0
+    n_restarts : int, default=2
         Further searches, each from the best structure without a random third of its
-        edges and loadings; against local optima with three or more latents.
+        edges and loadings; against local optima. Left out where the best structure is
+        sparse and without latents.
     n_jobs : int, default=None
         Threads for candidates and bootstrap replicates. Results do not depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -201,7 +202,7 @@ class CumulantLvLiNGAM(
         prior_knowledge=None,
         tol=0.02,
         max_iter=12,
-        n_restarts=0,
+        n_restarts=2,
         n_jobs=None,
         random_state=None,
         verbose=0,

@@ -17,6 +17,7 @@ from . import _gmm_kernels as kernels
 
 _NEVER = 1e300
 _MIN_DECREASE = 0.05
+_LOOK_AHEAD = 40.0
 
 
 @dataclass(frozen=True)
@@ -344,22 +345,31 @@ class Search:
             self.known[key] = self.local(model)
         return self.known[key]
 
-    def new_latents(self, model):
-        """The most promising insertions and splits of latents, briefly fitted."""
+    def new_latents(self, model, adjacent=None):
+        """The most promising insertions and splits of latents, briefly fitted.
+
+        `adjacent` (p, p): pairs that a latent may explain; None: those with an edge.
+        """
         q = model.mask_L.shape[1]
         if q >= self.max_latents:
             return []
+        if adjacent is None:
+            adjacent = model.mask_B | model.mask_B.T
         candidates, origin = [], []
-        for number, triple in enumerate(self._triples(model)):
-            for new in self._insertions(model, triple):
+        for number, children in enumerate(self._candidate_sets(model, adjacent)):
+            for new in self._insertions(model, children):
                 candidates.append(new)
                 origin.append(number)
         for k in range(q):
             for new in self._splits(model, k):
                 candidates.append(new)
                 origin.append(-1 - len(origin))
+        # Two steps tell the hopeless ones; the others get six more.
+        fitted = self.fit_many(candidates, jump=True, steps=2)
+        rank = sorted(range(len(fitted)), key=lambda t: fitted[t].criterion)[:16]
+        origin = [origin[t] for t in rank]
         fitted = self.fit_many(
-            candidates, jump=True, steps=6, bound=model.criterion + 60.0
+            [fitted[t] for t in rank], steps=6, bound=model.criterion + 60.0
         )
         order = sorted(range(len(fitted)), key=lambda t: fitted[t].criterion)
         chosen, used = [], {}
@@ -371,37 +381,45 @@ class Search:
                 break
         return chosen
 
-    def _triples(self, model):
+    def _candidate_sets(self, model, adjacent):
+        """Correlated triples with two edges or three; larger sets that are cliques."""
         S, n = self.moments.S, self.moments.n
         dependent = np.abs(S) > 3 / np.sqrt(n)
-        adjacent = model.mask_B | model.mask_B.T
         sets = [set(model.children(k)) for k in range(model.mask_L.shape[1])]
-        for triple in combinations(range(len(S)), 3):
-            x, y, z = triple
-            if not (dependent[x, y] and dependent[x, z] and dependent[y, z]):
-                continue
-            if int(adjacent[x, y]) + adjacent[x, z] + adjacent[y, z] < 2:
-                continue
-            if any(s.issuperset(triple) for s in sets):
-                continue
-            yield triple
+        for size in range(self.min_children, max(self.min_children, 5) + 1):
+            pairs = size * (size - 1) // 2
+            # A missing edge in a triple is forgiven, and one in a larger set.
+            for group in combinations(range(len(S)), size):
+                inside = np.ix_(group, group)
+                if dependent[inside].sum() < size * size:
+                    continue
+                if adjacent[inside].sum() // 2 < pairs - 1:
+                    continue
+                if any(s.issuperset(group) for s in sets):
+                    continue
+                yield group
 
-    def _insertions(self, model, triple):
+    def _insertions(self, model, group):
         S, p = self.moments.S, len(model.k2)
         loadings = np.zeros(p)
-        for x in triple:
-            y, z = (t for t in triple if t != x)
-            size = np.clip(abs(S[x, y] * S[x, z] / S[y, z]), 0.15, 0.85)
-            sign = 1.0 if x == triple[0] else np.sign(S[triple[0], x])
-            loadings[x] = sign * np.sqrt(size)
+        for x in group:
+            rest = [t for t in group if t != x]
+            sizes = [
+                abs(S[x, y] * S[x, z] / S[y, z]) for y, z in combinations(rest, 2)
+            ] or [abs(S[x, rest[0]])]
+            sign = 1.0 if x == group[0] else np.sign(S[group[0], x])
+            loadings[x] = sign * np.sqrt(np.clip(np.median(sizes), 0.15, 0.85))
         k2 = model.k2.copy()
-        k2[list(triple)] *= 0.6
-        inside = [(i, j) for i in triple for j in triple if model.mask_B[i, j]]
+        k2[list(group)] *= 0.6
+        inside = [(i, j) for i in group for j in group if model.mask_B[i, j]]
         variants = [(inside, 1.0)]
-        if len(inside) == 3:
+        if len(group) == 3 and len(inside) == 3:
             variants += [([edge], 0.8) for edge in inside]
-        elif len(inside) == 2:
+        elif len(group) == 3 and len(inside) == 2:
             variants.append(([], 0.8))
+        elif len(group) > 3:
+            # One edge of a larger set survives: each is tried.
+            variants += [([e for e in inside if e != kept], 0.9) for kept in inside]
         for removed, factor in variants:
             mask_B, B = model.mask_B.copy(), model.B.copy()
             for edge in inside:
@@ -411,11 +429,10 @@ class Search:
                     B[edge] *= 0.6
             if not self.allowed(mask_B):
                 continue
-            grown = self.with_latent(
+            yield self.with_latent(
                 replace(model, mask_B=mask_B, B=B * mask_B, k2=np.maximum(k2, 0.02)),
                 factor * loadings,
             )
-            yield grown
 
     def _splits(self, model, k):
         children = model.children(k)
@@ -436,7 +453,14 @@ class Search:
     def grow(self, model):
         """Add the latent that lowers the criterion most, or None."""
         tried = [self._local_once(m) for m in self.new_latents(model)]
-        return self._accept("latent", tried, model)
+        better = self._accept("latent", tried, model)
+        if better is not None:
+            return better
+        # Two latents may only pay together: look one step further.
+        near = [m for m in _best(tried, 4, model.criterion + _LOOK_AHEAD)]
+        near = list({m.key: m for m in near if m.key != model.key}.values())[:1]
+        second = [self._local_once(m) for one in near for m in self.new_latents(one)]
+        return self._accept("two latents", second, model)
 
     def fewer_latents(self, model):
         """Each latent dropped, each pair of latents merged; briefly fitted."""
@@ -468,6 +492,21 @@ class Search:
             return None
         self.note(move, best)
         return best
+
+    def latents_first(self):
+        """Latents in the graph without edges, as long as each lowers the criterion."""
+        S, n = self.moments.S, self.moments.n
+        dependent = np.abs(S) > 3 / np.sqrt(n)
+        model = self.fit(empty_model(len(S)), jump=True)
+        while True:
+            best = min(
+                self.new_latents(model, dependent),
+                key=lambda m: m.criterion,
+                default=model,
+            )
+            if best.criterion >= model.criterion - _MIN_DECREASE:
+                return model
+            model = best
 
     def run(self, model):
         """Polish; then add and remove latents in turn until neither helps."""
