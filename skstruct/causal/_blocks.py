@@ -8,7 +8,6 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from . import _gmm_kernels as kernels
-from ._independence import IndependenceTest
 from ._moments import compute_moments
 from ._olc import OneLatentComponent
 from ._search import Search, empty_model, is_acyclic, paths, refine
@@ -153,7 +152,7 @@ def _thinned(search, model, rng):
 
 def fit_olc(Z, tau, options, prior, test, alpha):
     """Structure by independence tests, parameters by the fit of its moments."""
-    n, p = Z.shape
+    p = Z.shape[1]
     required, forbidden = prior
     search = Search(
         compute_moments(Z, "pair", tau, options["n_jobs"]),
@@ -167,16 +166,12 @@ def fit_olc(Z, tau, options, prior, test, alpha):
         options["n_jobs"],
     )
 
-    def allowed(mask_B, final):
+    def allowed(mask_B):
         closure = paths(mask_B)
         off = ~np.eye(p, dtype=bool)
         if forbidden is not None and np.any(forbidden & closure & off):
             return False
-        if required is None:
-            return True
-        if final:
-            return not np.any(required & ~closure)
-        return is_acyclic(mask_B | required)
+        return required is None or is_acyclic(mask_B | required)
 
     found = OneLatentComponent(Z, test, alpha, options["max_latents"], allowed)
     mask_B = found.mask_B if required is None else found.mask_B | required
@@ -210,9 +205,7 @@ def finish(search, model):
     model = search.fit(model, steps=200, tol=1e-9)
     children = [tuple(model.children(k)) for k in range(model.mask_L.shape[1])]
     order = sorted(range(len(children)), key=lambda k: children[k])
-    sign = np.array(
-        [1.0 if model.Lam[children[k][0], k] >= 0 else -1.0 for k in order]
-    )
+    sign = np.array([1.0 if model.Lam[children[k][0], k] >= 0 else -1.0 for k in order])
     p = len(model.k2)
     columns = list(range(p)) + [p + k for k in order]
     model = replace(
@@ -222,7 +215,7 @@ def finish(search, model):
         d=np.ascontiguousarray(model.d[:, columns]),
     )
     M = search.moments
-    J, fitted, _ = kernels.jacobian(
+    J, _, _ = kernels.jacobian(
         M.start, M.ea, M.eb, model.mask_B, model.mask_L,
         model.B, model.Lam, model.k2, model.d,
     )  # fmt: skip
@@ -248,14 +241,3 @@ def margins(search, model):
             search.fit(turned)
         margin[i, j] = search.best_with[j, i] - model.criterion
     return margin
-
-
-__all__ = [
-    "IndependenceTest",
-    "correlated_blocks",
-    "finish",
-    "fit_gmm",
-    "fit_olc",
-    "margins",
-    "prior_masks",
-]

@@ -43,7 +43,9 @@ def check_columns(X, *, min_samples, names=None):
 def warn_columns(X, *, names=None):
     """Warn of discrete and of nearly Gaussian columns."""
     n = len(X)
-    discrete = [j for j in range(X.shape[1]) if np.array_equal(X[:, j], np.rint(X[:, j]))]
+    discrete = [
+        j for j in range(X.shape[1]) if np.array_equal(X[:, j], np.rint(X[:, j]))
+    ]
     if discrete:
         warnings.warn(
             f"{_listed(names, discrete)} hold integers only: the model is linear with "

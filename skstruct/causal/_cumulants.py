@@ -204,8 +204,4 @@ def _k_statistics(cumulants, moments, indices, n):
         return cumulants * n**2 / ((n - 1) * (n - 2))
     m4 = moments(indices)
     pairs = m4 - cumulants
-    return (
-        n**2
-        / ((n - 1) * (n - 2) * (n - 3))
-        * ((n + 1) * m4 - (n - 1) * pairs)
-    )
+    return n**2 / ((n - 1) * (n - 2) * (n - 3)) * ((n + 1) * m4 - (n - 1) * pairs)

@@ -234,7 +234,7 @@ def _jacobian(mask_B, mask_L, reach, A, D, start, ea, eb, m):
 
 @jit()
 def _normal_matrix(H32, J, low, high, dense):
-    """H J' and J H J'."""
+    """J H J'."""
     m, K = J.shape
     J32 = J.astype(np.float32)
     HJ = np.empty((m, K), dtype=np.float32)
@@ -247,7 +247,7 @@ def _normal_matrix(H32, J, low, high, dense):
         for s in range(r + 1):
             N[r, s] = _dot(HJ[s], J[r], low[r], high[r])
             N[s, r] = N[r, s]
-    return HJ, N
+    return N
 
 
 @jit(fastmath=_FAST)
@@ -388,7 +388,7 @@ def fit(
     while taken < steps:
         taken += 1
         J, low, high, dense = _jacobian(mask_B, mask_L, reach, A, D, start, ea, eb, m)
-        HJ, N = _normal_matrix(H32, J, low, high, dense)
+        N = _normal_matrix(H32, J, low, high, dense)
         for t in range(m):
             g[t] = _dot(J[t], Hr, low[t], high[t])
         gain = -1.0
@@ -437,7 +437,7 @@ def moves(c, H, H32, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n):
     r = _residual(c, start, ea, eb, A, D)
     Hr = _symmetric_product(H, r)
     J, low, high, dense = _jacobian(mask_B, mask_L, reach, A, D, start, ea, eb, m)
-    HJ, N = _normal_matrix(H32, J, low, high, dense)
+    N = _normal_matrix(H32, J, low, high, dense)
     L = np.zeros((m, m))
     mu = 1e-10
     while not _factor(N, mu, L):

@@ -363,7 +363,7 @@ def bootstrap_pair(raws, raw, n, max_order, max_components):
         for t in range(h):
             k, rows = hypothesis_rows(t, h, max_order)
             if rows.size - k > 0:
-                J, q = j_test(c, Sigma, n, rows, k, centre[t], r >= 0)
+                J, _ = j_test(c, Sigma, n, rows, k, centre[t], r >= 0)
                 if r >= 0:
                     out[r, t] = J
     return out

@@ -117,6 +117,8 @@ class CumulantLvLiNGAM(
         Pairs whose direction is undetermined.
     trace_ : list of (str, float)
         Accepted moves with their criterion; for "olc" decisions with p-values.
+    n_iter_ : int
+        Number of accepted moves, at least one.
     blocks_ : list of ndarrays
         Groups of columns that were fitted apart (one for up to 12 columns).
     mean_, scale_ : ndarrays of shape (p,)
@@ -132,19 +134,19 @@ class CumulantLvLiNGAM(
 
     Notes
     -----
-    With o = exp(i tau x_i) / mean(exp(i tau x_i)), the covariance of all variables under
-    the weights o is the Hessian of the log characteristic function at tau along x_i.
-    It equals ``A diag(d_i) A'`` with one weight per component, and that of a component
-    that does not reach x_i is its variance: this is how edges get a direction. The
-    moments are weighted by the inverse of their estimated covariance, shrunk to its
-    diagonal by K / (K + n). A structure costs log(n) per edge and loading and 2 per free
-    weight. The search starts from the empty graph and from DirectLiNGAM's and moves by
-    adding, deleting and reversing edges and loadings and by inserting, splitting,
-    merging and removing latents.
+    With o = exp(i tau x_i) / mean(exp(i tau x_i)), the covariance of all variables
+    under the weights o is the Hessian of the log characteristic function at tau along
+    x_i. It equals ``A diag(d_i) A'`` with one weight per component, and that of a
+    component that does not reach x_i is its variance: this is how edges get a
+    direction. The moments are weighted by the inverse of their estimated covariance,
+    shrunk to its diagonal by K / (K + n). A structure costs log(n) per edge and loading
+    and 2 per free weight. The search starts from the empty graph, from DirectLiNGAM's
+    and from latents alone, and moves by adding, deleting and reversing edges and
+    loadings and by inserting, splitting, merging and removing latents.
 
     With p columns the moments number K = p (p + 1) / 2 (1 + 2p); their covariance costs
-    n K^2, the only part that grows with the rows. Tables of more than 12 columns are cut
-    into blocks without correlation between them.
+    n K^2, the only part that grows with the rows. Tables of more than 12 columns are
+    cut into blocks without correlation between them.
 
     References
     ----------
@@ -231,7 +233,7 @@ class CumulantLvLiNGAM(
         ----------
         X : array-like of shape (n_samples, n_features)
             Independent rows, finite; at least two columns and
-            ``max(20, 4 * n_features)`` rows (in earnest, thousands).
+            ``max(10, 2 * n_features)`` rows (in earnest, thousands).
         y : None
             Ignored.
 
@@ -241,7 +243,7 @@ class CumulantLvLiNGAM(
         """
         X = validate_data(self, X, dtype=np.float64, ensure_min_features=2)
         names = getattr(self, "feature_names_in_", None)
-        check_columns(X, min_samples=max(20, 4 * X.shape[1]), names=names)
+        check_columns(X, min_samples=max(10, 2 * X.shape[1]), names=names)
         warn_columns(X, names=names)
         prior = prior_masks(self._prior(X.shape[1]), X.shape[1])
         self._fit(X, prior)
@@ -378,6 +380,7 @@ class CumulantLvLiNGAM(
         self.latent_children_ = [latents[k] for k in order]
         ratio = self.scale_[:, None] / self.scale_[None, :]
         self.n_latents_ = q
+        self.n_iter_ = max(1, len(self.trace_))
         self.effects_ = B * ratio
         self.adjacency_se_ = se * ratio
         self.latent_loadings_ = Lam[:, order] * self.scale_[:, None]
@@ -406,7 +409,6 @@ class CumulantLvLiNGAM(
         if len(ea) == len(moments.ea):
             kept = np.arange(len(ea))
         else:
-            p = len(model.k2)
             code = {
                 key: t
                 for t, key in enumerate(
@@ -414,7 +416,6 @@ class CumulantLvLiNGAM(
                 )
             }
             kept = np.array([code[key] for key in zip(_block_of(start), ea, eb)])
-            assert len(kept) == len(ea) and p > 0
         self._weights.append(np.ascontiguousarray(moments.H[np.ix_(kept, kept)]))
         self._model_moments.append(fitted)
 
@@ -521,9 +522,7 @@ class CumulantLvLiNGAM(
             raise ValueError(
                 f"test must be 'auto', 'rff', 'cumulant' or 'hsic', got {test!r}."
             )
-        X = validate_data(
-            self, X, dtype=np.float64, reset=False, ensure_min_samples=20
-        )
+        X = validate_data(self, X, dtype=np.float64, reset=False, ensure_min_samples=20)
         p = self.n_features_in_
         E = ((X - self.mean_) @ (np.eye(p) - self.effects_).T) / self.scale_
         run = IndependenceTest(test, check_random_state(self.random_state))
@@ -601,7 +600,7 @@ class CumulantLvLiNGAM(
             )
         X = validate_data(self, X, dtype=np.float64, reset=False)
         n, p = X.shape
-        check_columns(X, min_samples=max(20, 4 * p))
+        check_columns(X, min_samples=max(10, 2 * p))
         rng = check_random_state(self.random_state)
         # All rows are drawn before any fit: nothing depends on n_jobs.
         draws = [np.sort(rng.randint(0, n, n)) for _ in range(n_sampling)]

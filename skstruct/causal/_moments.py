@@ -147,7 +147,7 @@ def compute_moments(Z, kind, tau, n_jobs=None):
 
 
 def _shrunk_inverse(Sigma, n):
-    """Inverse of (1 - l) Sigma + l diag(Sigma), l = K / (K + n), from its upper half."""
+    """Inverse of (1 - l) Sigma + l diag(Sigma), l = K / (K + n); upper half given."""
     K = len(Sigma)
     share = K / (K + n)
     diagonal = np.maximum(np.diag(Sigma), 1e-12)

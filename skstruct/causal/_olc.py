@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import chi2
 
-from ._search import is_acyclic, paths
+from ._search import is_acyclic
 
 
 class OneLatentComponent:
@@ -34,10 +34,9 @@ class OneLatentComponent:
     def __init__(self, Z, test, alpha, max_latents, allowed):
         self.test, self.alpha, self.max_latents = test, alpha, max_latents
         self.allowed = allowed
-        n, p = Z.shape
+        p = Z.shape[1]
         self.X = Z.copy()
-        # x = surrogates: X[:, b] = W[b] z; rows of W change as effects are removed.
-        self.W = np.eye(p)
+        # The columns of X lose the effects that are found: surrogates of x.
         self.mask_B = np.zeros((p, p), dtype=bool)
         self.decisions = []
         self.dependent = np.zeros((p, p), dtype=bool)
@@ -62,7 +61,7 @@ class OneLatentComponent:
 
     def _root_effects(self):
         """Remove the effect of a on b where a alone explains their dependence."""
-        p = len(self.W)
+        p = self.X.shape[1]
         tried = {}
         while True:
             found = []
@@ -77,32 +76,39 @@ class OneLatentComponent:
                     found.append((forward / max(backward, 1e-300), a, b, slope))
                 elif backward > self.alpha >= forward:
                     found.append((backward / max(forward, 1e-300), b, a, mirror))
-            for _, a, b, slope in sorted(found, reverse=True):
-                mask = self.mask_B.copy()
-                mask[b, a] = True
-                if is_acyclic(mask) and self.allowed(mask, final=False):
-                    break
-            else:
+            free = [
+                entry
+                for entry in sorted(found, reverse=True)
+                if self._possible(entry[2], entry[1])
+            ]
+            if not free:
                 return
+            _, a, b, slope = free[0]
+            mask = self.mask_B.copy()
+            mask[b, a] = True
             # All effects of a go first to the variables that it orders.
             self.mask_B = mask
             self.decisions.append((f"edge {a}->{b}", float(max(
                 r[0] for r in tried[min(a, b), max(a, b)]
             ))))  # fmt: skip
             self.X[:, b] -= slope * self.X[:, a]
-            self.W[b] -= slope * self.W[a]
             tried = {k: v for k, v in tried.items() if b not in k}
             for c in range(p):
                 if c != b and not self._explained(b, c):
                     self._retest(b, c)
             self.dependent[a, b] = self.dependent[b, a] = False
 
+    def _possible(self, effect, causes):
+        mask = self.mask_B.copy()
+        mask[effect, causes] = True
+        return is_acyclic(mask) and self.allowed(mask)
+
     def _explained(self, b, c):
         return self.mask_B[b, c] or self.mask_B[c, b]
 
     def _sinks(self):
         """Variables whose residual on all neighbours is independent of each."""
-        p = len(self.W)
+        p = self.X.shape[1]
         active = set(range(p))
         while True:
             best = None
@@ -118,7 +124,7 @@ class OneLatentComponent:
                 joint = float(chi2.sf(statistic, 2 * len(values)))
                 mask = self.mask_B.copy()
                 mask[b, near] = True
-                if not (is_acyclic(mask) and self.allowed(mask, final=False)):
+                if not self._possible(b, near):
                     continue
                 if joint > self.alpha and (best is None or joint > best[0]):
                     best = joint, b, near, mask
@@ -136,7 +142,7 @@ class OneLatentComponent:
         return self.test(X[:, x] - slope * X[:, y], X[:, z])
 
     def _latents(self):
-        p = len(self.W)
+        p = self.X.shape[1]
         parent = {}
 
         def find(pair):
@@ -177,7 +183,7 @@ class OneLatentComponent:
     def _remaining_edge(self, x, y, passed):
         """Edge between two children of a latent beside a third that is pure."""
         best = None
-        for z in range(len(self.W)):
+        for z in range(self.X.shape[1]):
             if (x, y, z) not in passed or not any(
                 {x, y, z} <= set(c) for c in self.children
             ):
@@ -194,10 +200,7 @@ class OneLatentComponent:
         effect, cause = (y, x) if forward >= backward else (x, y)
         mask = self.mask_B.copy()
         mask[effect, cause] = True
-        good = max(forward, backward) > self.alpha and not paths(self.mask_B)[
-            cause, effect
-        ]
-        if good and self.allowed(mask, final=False):
+        if max(forward, backward) > self.alpha and self._possible(effect, cause):
             self.mask_B = mask
             self.decisions.append(
                 (f"edge {cause}->{effect}", float(max(forward, backward)))
@@ -243,8 +246,8 @@ def _geometric_ratio(x, z):
     ]
     # Total least squares through the origin; weights are inverse variances of the
     # cumulants of Gaussian columns.
-    points = np.array(
-        [[c3[0], c3[1]], [c4[0], c4[1]], [c4[1], c4[2]]]
-    ) / np.sqrt([[15.0], [96.0], [96.0]])
+    points = np.array([[c3[0], c3[1]], [c4[0], c4[1]], [c4[1], c4[2]]]) / np.sqrt(
+        [[15.0], [96.0], [96.0]]
+    )
     axis = np.linalg.svd(points)[2][0]
     return axis[1] / axis[0] if abs(axis[0]) > 1e-12 else 0.0

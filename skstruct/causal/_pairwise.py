@@ -25,7 +25,7 @@ STRUCTURES = (
 
 
 class CumulantPairwise(StructEstimator):
-    """Cause, confounding, or both: two variables from their higher cumulants.
+    """Cause, confounding, or both: pairs of variables from their higher cumulants.
 
     In the linear model with independent non-Gaussian sources the cumulants of a pair
     obey linear recurrences whose length is the number of sources that the two share,
@@ -52,23 +52,30 @@ class CumulantPairwise(StructEstimator):
 
     Attributes
     ----------
+    adjacency_matrix_ : ndarray of shape (n_features, n_features)
+        Row = effect, column = cause: the coefficient (of two candidates, the one
+        nearer to zero), 0 without an edge, NaN in both places of an undetermined pair.
+        With more than two columns edges are total effects.
+    structure_matrix_ : ndarray of str of shape (n_features, n_features)
+        Structure of each pair with x the row and y the column.
     structure_ : str
-        One of "independent", "x->y", "y->x" (no latent), "latent" (no edge),
-        "latent,x->y", "latent,y->x", "undetermined". x is the first column.
+        Two columns only, as all that follows: "independent", "x->y", "y->x" (no
+        latent), "latent" (no edge), "latent,x->y", "latent,y->x", "undetermined". x is
+        the first column.
     direction_ : {"x->y", "y->x", None}
         The edge of ``structure_``.
     n_shared_ : int
         Number of sources that the columns share: 0 independent, 1 an edge or a latent,
         2 both; -1 if more than `max_components`.
     j_statistics_, p_values_ : dict of str -> float
-        For each structure (and "3 shared, x->y" and so on) its test; a small p-value
+        For each structure (and "3 shared,x->y" and so on) its test; a small p-value
         speaks against it. NaN where the orders leave no degree of freedom.
     coef_candidates_ : ndarray
         The coefficient of the edge: one value without a latent; two with one, of
         which the data cannot say which is the direct effect; none without an edge.
     n_features_in_ : int
-        2.
-    feature_names_in_ : ndarray of shape (2,)
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, when all are strings.
 
     See Also
@@ -78,12 +85,13 @@ class CumulantPairwise(StructEstimator):
     Notes
     -----
     With ``c_l`` the cumulant of n - l copies of x and l of y, a source with loadings
-    (a_x, a_y) adds a geometric sequence of ratio a_y / a_x. Interior terms 0 < l < n see
-    shared sources only; without a private source of x (that is, x causes y) the term
-    l = 0 joins, and l = n for the mirror. The conditions ``c_{l+k} + sum q_i c_{l+i} =
-    0`` are linear in q; the statistic is n times their quadratic form in the inverse of
-    the estimated covariance. Orders 2 to 4 test independence and an edge alone; with a
-    latent, orders 3 to `max_order`, and J - dof log(n) / 2 chooses. The direction is the one with the smaller statistic, at
+    (a_x, a_y) adds a geometric sequence of ratio a_y / a_x. Interior terms 0 < l < n
+    see shared sources only; without a private source of x (that is, x causes y) the
+    term l = 0 joins, and l = n for the mirror. The conditions
+    ``c_{l+k} + sum q_i c_{l+i} = 0`` are linear in q; the statistic is n times their
+    quadratic form in the inverse of the estimated covariance. Orders 2 to 4 test
+    independence and an edge alone; with a latent, orders 3 to `max_order`, and
+    J - dof log(n) / 2 chooses. The direction is the one with the smaller statistic, at
     equal degrees of freedom. Moments to order 12 are summed in one pass, after which
     the cost does not depend on n.
 
@@ -130,12 +138,13 @@ class CumulantPairwise(StructEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Test every structure and choose one.
+        """Test every structure of every pair and choose one.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, 2)
-            The pair; at least 20 rows.
+        X : array-like of shape (n_samples, 2) or (n_samples, n_features)
+            The pair, or a table whose pairs are all tested; at least 10 rows (in
+            earnest, thousands).
         y : None
             Ignored.
 
@@ -144,35 +153,57 @@ class CumulantPairwise(StructEstimator):
         self : CumulantPairwise
         """
         X = validate_data(self, X, dtype=np.float64, ensure_min_features=2)
-        if X.shape[1] != 2:
+        check_columns(X, min_samples=10, names=self._names())
+        if self.n_bootstrap and X.shape[1] > 2:
             raise ValueError(
-                f"X must have 2 columns, the pair, got {X.shape[1]}; pairwise_matrix "
-                "takes more."
+                f"n_bootstrap={self.n_bootstrap} needs X with 2 columns, got "
+                f"{X.shape[1]}."
             )
-        check_columns(X, min_samples=20, names=self._names())
-        raw, Z = _raw_moments(X, self.max_order)
-        J, dof, Q, rho = self._tests(raw, len(X))
-        if self.n_bootstrap:
-            p = self._bootstrap(Z, raw, J[0], dof[0])
-        else:
-            p = _p_values(J[0], dof[0])
-        labels = _hypotheses(self.max_components)
-        J_or_nan = np.where(dof[0] > 0, J[0], np.nan)
-        self.j_statistics_ = dict(zip(labels, J_or_nan.tolist()))
-        self.p_values_ = dict(zip(labels, p.tolist()))
-        code, self.n_shared_, row = _decide(
-            J[0], dof[0], p, Q[0], rho[0], len(X), self.alpha
-        )
-        self.structure_ = STRUCTURES[code]
-        self.direction_ = next(
-            (d for d in ("x->y", "y->x") if self.structure_.endswith(d)), None
-        )
-        sd = X.std(axis=0)
-        self.coef_candidates_ = _coefficients(code, Q[0, row], sd)
+        table = self._judge(X)
+        self.adjacency_matrix_, self.structure_matrix_ = table[:2]
+        self._rows = table[2]
+        if X.shape[1] == 2:
+            J, dof, p, self.n_shared_, code, self.coef_candidates_ = table[3]
+            labels = _hypotheses(self.max_components)
+            J_or_nan = np.where(dof > 0, J, np.nan)
+            self.j_statistics_ = dict(zip(labels, J_or_nan.tolist()))
+            self.p_values_ = dict(zip(labels, p.tolist()))
+            self.structure_ = STRUCTURES[code]
+            self.direction_ = next(
+                (d for d in ("x->y", "y->x") if self.structure_.endswith(d)), None
+            )
         return self
 
+    def _judge(self, X):
+        """Adjacency, structures, deciding rows, and the tests of the last pair."""
+        n, p = X.shape
+        raw, Z = _raw_moments(X, self.max_order)
+        J, dof, Q, rho = self._tests(raw, n)
+        P = _p_values(J, dof)
+        if self.n_bootstrap:
+            P = self._bootstrap(Z, raw, J[0], dof[0])[None]
+        sd = X.std(axis=0)
+        adjacency = np.zeros((p, p))
+        structure = np.full((p, p), "", dtype="<U16")
+        mirror = {1: 2, 2: 1, 4: 5, 5: 4}
+        rows = np.zeros(len(J), dtype=int)
+        for t, (i, j) in enumerate(zip(*np.triu_indices(p, 1))):
+            code, shared, rows[t] = _decide(
+                J[t], dof[t], P[t], Q[t], rho[t], n, self.alpha
+            )
+            structure[i, j] = STRUCTURES[code]
+            structure[j, i] = STRUCTURES[mirror.get(code, code)]
+            candidates = _coefficients(code, Q[t, rows[t]], sd[[i, j]])
+            if code == 6:
+                adjacency[i, j] = adjacency[j, i] = np.nan
+            elif candidates.size:
+                value = candidates[np.argmin(np.abs(candidates))]
+                adjacency[(j, i) if code in (1, 4) else (i, j)] = value
+        last = J[-1], dof[-1], P[-1], shared, code, candidates
+        return adjacency, structure, rows, last
+
     def pairwise_matrix(self, X, *, return_structure=False):
-        """Test all pairs of columns.
+        """Test all pairs of columns, without changing the estimator.
 
         Parameters
         ----------
@@ -192,57 +223,32 @@ class CumulantPairwise(StructEstimator):
             diagonal. Only with `return_structure`.
         """
         X = check_array(X, dtype=np.float64, input_name="X", ensure_min_features=2)
-        check_columns(X, min_samples=20)
-        p = X.shape[1]
-        raw, _ = _raw_moments(X, self.max_order)
-        J, dof, Q, rho = self._tests(raw, len(X))
-        P = _p_values(J, dof)
-        sd = X.std(axis=0)
-        adjacency = np.zeros((p, p))
-        structure = np.full((p, p), "", dtype="<U16")
-        mirror = {1: 2, 2: 1, 4: 5, 5: 4}
-        for t, (i, j) in enumerate(zip(*np.triu_indices(p, 1))):
-            code, _, row = _decide(
-                J[t], dof[t], P[t], Q[t], rho[t], len(X), self.alpha
-            )
-            structure[i, j] = STRUCTURES[code]
-            structure[j, i] = STRUCTURES[mirror.get(code, code)]
-            if code == 6:
-                adjacency[i, j] = adjacency[j, i] = np.nan
-                continue
-            candidates = _coefficients(code, Q[t, row], sd[[i, j]])
-            if candidates.size:
-                value = candidates[np.argmin(np.abs(candidates))]
-                place = (j, i) if code in (1, 4) else (i, j)
-                adjacency[place] = value
+        check_columns(X, min_samples=10)
+        adjacency, structure, _, _ = self._judge(X)
         return (adjacency, structure) if return_structure else adjacency
 
     def score(self, X, y=None):
-        """How well the recurrence of the fitted structure holds on new data.
+        """How well the recurrences of the fitted structures hold on new data.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, 2)
-            New rows.
+        X : array-like of shape (n_samples, n_features)
+            New rows, at least 10.
         y : None
             Ignored.
 
         Returns
         -------
         score : float
-            Minus the test statistic of the structure, per row; 0 is perfect. An
-            undetermined pair is scored by its least rejected structure.
+            Minus the test statistics of the structures, per row, mean over the pairs;
+            0 is perfect. An undetermined pair is scored as independent or, with
+            three shared sources, by that recurrence.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        check_columns(X, min_samples=2, names=self._names())
-        labels = _hypotheses(self.max_components)
-        known = {k: v for k, v in self.p_values_.items() if not np.isnan(v)}
-        name = self.structure_
-        if name not in labels:
-            name = max(known, key=known.get)
+        check_columns(X, min_samples=10, names=self._names())
         J, _, _, _ = self._tests(_raw_moments(X, self.max_order)[0], len(X))
-        return -float(J[0, labels.index(name)]) / len(X)
+        return -float(np.mean(J[np.arange(len(J)), self._rows])) / len(X)
 
     def _names(self):
         return getattr(self, "feature_names_in_", None)

@@ -51,9 +51,7 @@ def empty_model(p, mask_B=None, B=None):
     mask_B = np.zeros((p, p), dtype=bool) if mask_B is None else mask_B
     B = np.zeros((p, p)) if B is None else B
     zero = np.zeros((p, 0))
-    return Model(
-        mask_B, zero.astype(bool), B, zero, np.ones(p), np.zeros((2 * p, p))
-    )
+    return Model(mask_B, zero.astype(bool), B, zero, np.ones(p), np.zeros((2 * p, p)))
 
 
 def paths(mask_B):
@@ -138,9 +136,7 @@ class Search:
             self.max_steps if steps is None else steps,
             self.tol if tol is None else tol, target,
         )  # fmt: skip
-        fitted = Model(
-            model.mask_B, model.mask_L, B, Lam, k2, d, Q, float(Q + penalty)
-        )
+        fitted = Model(model.mask_B, model.mask_L, B, Lam, k2, d, Q, float(Q + penalty))
         np.minimum(
             self.best_with,
             np.where(model.mask_B, fitted.criterion, np.inf),

@@ -12,10 +12,13 @@ _NOISES = {
     "gamma": lambda rng, n: (rng.gamma(2.0, size=n) - 2) / np.sqrt(2),
     "uniform": lambda rng, n: rng.uniform(-np.sqrt(3), np.sqrt(3), size=n),
     "laplace": lambda rng, n: rng.laplace(size=n) / np.sqrt(2),
-    "gumbel": lambda rng, n: (rng.gumbel(size=n) - np.euler_gamma)
-    / (np.pi / np.sqrt(6)),
-    "lognormal": lambda rng, n: (rng.lognormal(0, 0.5, size=n) - np.exp(0.125))
-    / np.sqrt((np.exp(0.25) - 1) * np.exp(0.25)),
+    "gumbel": lambda rng, n: (
+        (rng.gumbel(size=n) - np.euler_gamma) / (np.pi / np.sqrt(6))
+    ),
+    "lognormal": lambda rng, n: (
+        (rng.lognormal(0, 0.5, size=n) - np.exp(0.125))
+        / np.sqrt((np.exp(0.25) - 1) * np.exp(0.25))
+    ),
 }
 
 # Effects as {(effect, cause): coefficient} and loadings as one dictionary per latent.
