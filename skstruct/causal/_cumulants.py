@@ -69,7 +69,7 @@ def joint_cumulants(X, order, *, unbiased=False, indices=None):
     >>> from skstruct.causal import joint_cumulants
     >>> x = np.array([0.0, 0.0, 3.0])
     >>> X = np.column_stack([x, 2 * x])
-    >>> joint_cumulants(X, 3)[0, 0, 1]
+    >>> float(joint_cumulants(X, 3)[0, 0, 1])
     4.0
     >>> joint_cumulants(X, 2, unbiased=True, indices=[[0, 1]])
     array([6.])

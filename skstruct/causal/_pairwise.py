@@ -159,6 +159,11 @@ class CumulantPairwise(StructEstimator):
                 f"n_bootstrap={self.n_bootstrap} needs X with 2 columns, got "
                 f"{X.shape[1]}."
             )
+        if 0 < self.n_bootstrap < 1 / self.alpha - 1:
+            raise ValueError(
+                f"n_bootstrap={self.n_bootstrap} cannot reject at alpha={self.alpha}: "
+                f"its smallest p-value is 1 / {self.n_bootstrap + 1}."
+            )
         table = self._judge(X)
         self.adjacency_matrix_, self.structure_matrix_ = table[:2]
         self._rows = table[2]

@@ -391,7 +391,7 @@ class Search:
                     continue
                 if adjacent[inside].sum() // 2 < pairs - 1:
                     continue
-                if any(s.issuperset(group) for s in sets):
+                if any(s == set(group) for s in sets):
                     continue
                 yield group
 

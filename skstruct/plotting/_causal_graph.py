@@ -179,7 +179,8 @@ class CausalGraphDisplay:
         )
         # Off the middle: labels of crossing edges keep apart.
         normal = np.array([direction[1], -direction[0]])
-        place = start + 0.42 * (end - start) + 0.5 * bend * gap * normal
+        along = 0.3 if latent else 0.42
+        place = start + along * (end - start) + 0.5 * bend * gap * normal
         ax.text(
             *place,
             text,
