@@ -448,7 +448,9 @@ class CumulantLvLiNGAM(
                                self._tau[columns])  # fmt: skip
             r = c - fitted
             total -= float(r @ H @ r)
-        return total
+        # The same structure reached on two ways differs by the tolerance of the refit:
+        # such candidates must tie, so that a search takes the smaller one.
+        return round(total, 6)
 
     def transform(self, X):
         """Best linear prediction of the latents.
