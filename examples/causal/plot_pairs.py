@@ -2,9 +2,9 @@
 Cause, confounding, or both?
 ============================
 
-Two variables are correlated. With non-Gaussian noise their higher cumulants tell whether
-one causes the other, a hidden cause moves both, or both at once. How many rows does it
-take?
+Two variables are correlated. With non-Gaussian noise their higher cumulants tell
+whether one causes the other, a hidden cause moves both, or both at once. How many rows
+does it take?
 """
 
 # %%
