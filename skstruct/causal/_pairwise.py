@@ -183,7 +183,8 @@ class CumulantPairwise(StructEstimator):
         """Adjacency, structures, deciding rows, and the tests of the last pair."""
         n, p = X.shape
         raw, Z = _raw_moments(X, self.max_order)
-        J, dof, Q, rho = self._tests(raw, n)
+        J, dof, (Q, R), rho = self._tests(raw, n)
+        swap = _mirrored(J.shape[1])
         P = _p_values(J, dof)
         if self.n_bootstrap:
             P = self._bootstrap(Z, raw, J[0], dof[0])[None]
@@ -193,12 +194,18 @@ class CumulantPairwise(StructEstimator):
         mirror = {1: 2, 2: 1, 4: 5, 5: 4}
         rows = np.zeros(len(J), dtype=int)
         for t, (i, j) in enumerate(zip(*np.triu_indices(p, 1))):
+            ratios = -Q[t, 3, 0], -R[t, 3, 0]
             code, shared, rows[t] = _decide(
-                J[t], dof[t], P[t], Q[t], rho[t], n, self.alpha
+                J[t], dof[t], P[t], ratios, rho[t], n, self.alpha
             )
             structure[i, j] = STRUCTURES[code]
             structure[j, i] = STRUCTURES[mirror.get(code, code)]
             candidates = _coefficients(code, Q[t, rows[t]], sd[[i, j]])
+            again = _coefficients(
+                mirror.get(code, code), R[t, swap[rows[t]]], sd[[j, i]]
+            )
+            if again.size == candidates.size:
+                candidates = (candidates + again) / 2
             if code == 6:
                 adjacency[i, j] = adjacency[j, i] = np.nan
             elif candidates.size:
@@ -259,9 +266,18 @@ class CumulantPairwise(StructEstimator):
         return getattr(self, "feature_names_in_", None)
 
     def _tests(self, raw, n):
+        """J, dof, Q of both readings of each pair, correlation.
+
+        The iterated weight makes J depend a little on which column comes first: the
+        mean over both readings does not.
+        """
         from ._kernels import all_pairs
 
-        return all_pairs(raw, n, self.max_order, self.max_components)
+        one = all_pairs(raw, n, self.max_order, self.max_components)
+        turned = np.ascontiguousarray(raw.transpose(1, 0, 2, 3))
+        two = all_pairs(turned, n, self.max_order, self.max_components)
+        swap = _mirrored(one[0].shape[1])
+        return (one[0] + two[0][:, swap]) / 2, one[1], (one[2], two[2]), one[3]
 
     def _bootstrap(self, Z, raw, J, dof):
         from ._kernels import bootstrap_pair
@@ -277,6 +293,10 @@ class CumulantPairwise(StructEstimator):
             raws[r][where] = weights @ monomials / n
         one = np.ascontiguousarray(raw[:, :, 0, 1])
         drawn = bootstrap_pair(raws, one, n, self.max_order, self.max_components)
+        swap = _mirrored(drawn.shape[1])
+        turned = [np.ascontiguousarray(A) for A in (raws.transpose(0, 2, 1), one.T)]
+        mirror = bootstrap_pair(*turned, n, self.max_order, self.max_components)
+        drawn = (drawn + mirror[:, swap]) / 2
         p = (1 + np.sum(drawn >= J, axis=0)) / (self.n_bootstrap + 1)
         return np.where(dof > 0, p, np.nan)
 
@@ -304,7 +324,7 @@ def _p_values(J, dof):
     return np.where(dof > 0, chi2.sf(J, np.maximum(dof, 1)), np.nan)
 
 
-def _decide(J, dof, p, Q, rho, n, alpha):
+def _decide(J, dof, p, ratios, rho, n, alpha):
     """Structure code, number of shared sources and the deciding row of one pair."""
     if p[0] > alpha:
         return 0, 0, 0
@@ -318,9 +338,9 @@ def _decide(J, dof, p, Q, rho, n, alpha):
     # An edge alone has its chance there too, with the conditions of all orders.
     criterion = J - 0.5 * dof * np.log(n)
     criterion[1:3] = criterion[-2:]
-    ratio = -Q[3, 0]
-    # One source of unit variance has squared loadings rho / r and rho r, below 1.
-    if not (0 < rho * ratio < 1 and 0 < rho * ratio < ratio**2):
+    # One source of unit variance has squared loadings rho r and rho / r, below 1; the
+    # ratios r = a_z / a_x and its inverse come from the two readings of the pair.
+    if not all(0 < rho * ratio < 1 for ratio in ratios):
         criterion[3] = np.inf
     row = 1 + int(np.argmin(criterion[1:6]))
     if p[row] > alpha / 100:
@@ -328,6 +348,14 @@ def _decide(J, dof, p, Q, rho, n, alpha):
     if len(p) > 8 and max(p[6], p[7]) > alpha / 100:
         return 6, 3, 6 if J[6] <= J[7] else 7
     return 6, -1, 0
+
+
+def _mirrored(count):
+    """Positions of the hypotheses after the columns change places."""
+    swap = np.arange(count)
+    for t in (1, *range(4, count, 2)):
+        swap[[t, t + 1]] = t + 1, t
+    return swap
 
 
 def _coefficients(code, q, sd):
@@ -344,5 +372,5 @@ def _coefficients(code, q, sd):
     if code in (2, 5):
         # The recurrence has the ratios y / x; the effect of y on x is their inverse.
         ratios = ratios[ratios != 0]
-        return np.sort(1 / ratios) * sd[0] / sd[1]
-    return ratios * sd[1] / sd[0]
+        return np.sort(1 / ratios * sd[0] / sd[1])
+    return np.sort(ratios * sd[1] / sd[0])

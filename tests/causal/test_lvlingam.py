@@ -372,6 +372,21 @@ def test_pairs_of_a_table_equal_single_pairs():
     assert table.score(X) <= 0
 
 
+def test_pairs_do_not_depend_on_columns_or_units():
+    for seed in range(6):
+        X, _ = _pair("latent,x->y", seed, n=2000)
+        one, two = (
+            CumulantPairwise().fit(X),
+            CumulantPairwise().fit(X[:, ::-1] * [-3, 2]),
+        )
+        mirror = {"latent,x->y": "latent,y->x", "x->y": "y->x"}
+        assert two.structure_ == mirror.get(one.structure_, one.structure_)
+        if one.coef_candidates_.size:
+            # y in units of -3, x in units of 2: the coefficient changes by -3 / 2.
+            want = np.sort(one.coef_candidates_ * -1.5)
+            np.testing.assert_allclose(two.coef_candidates_, want, rtol=1e-6)
+
+
 def test_bootstrap_p_values():
     X, _ = _pair("x->y", 0, n=1000)
     model = CumulantPairwise(n_bootstrap=50, alpha=0.05, random_state=0).fit(X)
