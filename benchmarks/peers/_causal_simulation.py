@@ -130,8 +130,8 @@ def write_table():
     shown = f"{runs[0]} to {runs[-1]}" if len(runs) > 1 else f"{runs[0]}"
     lines = [
         f"Random designs of 5 to 10 variables and 0 to 3 latents, {shown} runs a cell.",
-        "Precision / recall of the edges / share of runs in which all child sets of the",
-        "latents are exactly right. The standard errors are large, about .04 for edges",
+        "Precision / recall of the edges / share of runs in which all child sets of",
+        "the latents are exactly right. The standard errors are large, about .04 for edges",
         "and .15 for child sets in a cell.",
         "",
         ".. list-table::",

@@ -34,7 +34,7 @@ class CumulantAccumulator:
         Number of rows so far.
     n_features_in_ : int
         Number of columns, set by the first batch.
-    shift_, scale_ : ndarrays of shape (n_features_in_,)
+    shift_, scale_ : ndarrays of shape (n_features,)
         Mean and standard deviation of the first batch, by which all batches are
         shifted and scaled before their powers are summed.
     pair_sums_ : ndarray of shape (2 * max_order + 1, 2 * max_order + 1, p, p)

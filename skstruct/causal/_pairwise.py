@@ -75,7 +75,7 @@ class CumulantPairwise(StructEstimator):
         which the data cannot say which is the direct effect; none without an edge.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, when all are strings.
 
     See Also
