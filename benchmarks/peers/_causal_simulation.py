@@ -131,8 +131,8 @@ def write_table():
     lines = [
         f"Random designs of 5 to 10 variables and 0 to 3 latents, {shown} runs a cell.",
         "Precision / recall of the edges / share of runs in which all child sets of",
-        "the latents are exactly right. The standard errors are large, about .04 for edges",
-        "and .15 for child sets in a cell.",
+        "the latents are exactly right. Standard errors in a cell are large, about .04",
+        "for edges and .15 for child sets.",
         "",
         ".. list-table::",
         "   :header-rows: 1",

@@ -18,12 +18,16 @@ _WHOLE = 12
 
 
 def correlated_blocks(Z):
-    """Column groups without correlation between them, by the price of an edge."""
+    """Column groups without correlation between them.
+
+    A correlation counts when it exceeds the price of an edge after allowance for the
+    number of pairs: one false link would join two blocks.
+    """
     n, p = Z.shape
     if p <= _WHOLE:
         return [np.arange(p)]
     S = Z.T @ Z / n
-    linked = n * S**2 > np.log(n)
+    linked = n * S**2 > np.log(n) + 2 * np.log(p * (p - 1) / 2)
     count, label = connected_components(linked, directed=False)
     return [np.flatnonzero(label == k) for k in range(count)]
 
