@@ -1,5 +1,15 @@
-"""Causal discovery with latent confounders from higher-order cumulants."""
+"""Who causes whom, with unmeasured common causes."""
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-__all__: list[str] = []
+from ._accumulator import CumulantAccumulator
+from ._cumulants import joint_cumulants
+from ._lvlingam import CumulantLvLiNGAM
+from ._pairwise import CumulantPairwise
+
+__all__ = [
+    "CumulantAccumulator",
+    "CumulantLvLiNGAM",
+    "CumulantPairwise",
+    "joint_cumulants",
+]

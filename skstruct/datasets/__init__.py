@@ -2,6 +2,7 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+from ._causal import load_sachs, make_latent_lingam
 from ._cities import load_world_cities
 from ._factor_analysis import load_holzinger_swineford, make_factor_model
 from ._flags import make_noisy_flags
@@ -26,11 +27,13 @@ __all__ = [
     "fetch_umls",
     "load_family_trees",
     "load_holzinger_swineford",
+    "load_sachs",
     "load_world_cities",
     "make_factor_model",
     "make_fairness_clusters",
     "make_gaussian_stream",
     "make_hyperspectral_scene",
+    "make_latent_lingam",
     "make_low_rank_with_missing",
     "make_nested_tensor",
     "make_noisy_flags",

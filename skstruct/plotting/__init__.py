@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
 from ._abundance_maps import AbundanceMapDisplay
+from ._causal_graph import CausalGraphDisplay
 from ._factor_graph import FactorGraphDisplay
 from ._phase_diagram import PhaseDiagramDisplay
 from ._rank_selection import RankSelectionDisplay
@@ -10,6 +11,7 @@ from ._relations import RankStabilityDisplay, RelationsDisplay
 
 __all__ = [
     "AbundanceMapDisplay",
+    "CausalGraphDisplay",
     "FactorGraphDisplay",
     "PhaseDiagramDisplay",
     "RankSelectionDisplay",

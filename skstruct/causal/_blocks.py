@@ -1,0 +1,247 @@
+"""From a standardised block of columns to a fitted structure."""
+
+# SPDX-License-Identifier: BSD-3-Clause
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+from . import _gmm_kernels as kernels
+from ._moments import compute_moments
+from ._olc import OneLatentComponent
+from ._search import Search, empty_model, is_acyclic, paths, refine
+from ._starts import direct_order, order_regressions
+
+# Above this width a table is cut into its correlated parts.
+_WHOLE = 12
+
+
+def correlated_blocks(Z):
+    """Column groups without correlation between them.
+
+    A correlation counts when it exceeds the price of an edge after allowance for the
+    number of pairs: one false link would join two blocks.
+    """
+    n, p = Z.shape
+    if p <= _WHOLE:
+        return [np.arange(p)]
+    S = Z.T @ Z / n
+    linked = n * S**2 > np.log(n) + 2 * np.log(p * (p - 1) / 2)
+    count, label = connected_components(linked, directed=False)
+    return [np.flatnonzero(label == k) for k in range(count)]
+
+
+def prior_masks(prior, p):
+    """(required, forbidden) directed paths from column to row; checked."""
+    if prior is None:
+        return None, None
+    off = ~np.eye(p, dtype=bool)
+    required, forbidden = (prior == 1) & off, (prior == 0) & off
+    closure = paths(required)
+    cyclic = np.argwhere(closure & closure.T & off)
+    if len(cyclic):
+        i, j = map(int, cyclic[0])
+        raise ValueError(
+            f"prior_knowledge demands a cycle: paths {j} -> {i} and {i} -> {j}."
+        )
+    clash = np.argwhere(closure & forbidden)
+    if len(clash):
+        i, j = map(int, clash[0])
+        raise ValueError(
+            f"prior_knowledge forbids a path {j} -> {i} that its other entries demand."
+        )
+    return required, forbidden
+
+
+def _start_graph(search, B):
+    """B without edges that the prior knowledge excludes, plus demanded ones."""
+    mask = B != 0
+    if search.required is not None:
+        mask |= search.required
+    for i, j in np.argwhere(mask)[np.argsort(np.abs(B[mask]), kind="stable")]:
+        if search.allowed(mask):
+            break
+        trial = mask.copy()
+        trial[i, j] = False
+        if search.required is None or not np.any(search.required & ~paths(trial)):
+            mask = trial
+    if not search.allowed(mask):
+        mask = search.required.copy()
+    return empty_model(len(B), mask, np.where(mask, B, 0.0))
+
+
+def fit_gmm(Z, tau, options, prior, random_state, warm=None):
+    """Best structure of a block, its moments and the search that found it.
+
+    `options` holds price, min_children, max_latents, moments, tol, max_iter,
+    n_restarts and n_jobs of the estimator. With `warm` (a model) only local moves are
+    made from it.
+    """
+    n, p = Z.shape
+    required, forbidden = prior
+    kinds = {"two-stage": ("pair", "all"), "pair": ("pair",), "all": ("all",)}
+
+    def search_with(kind):
+        moments = compute_moments(Z, kind, tau, options["n_jobs"])
+        return Search(
+            moments,
+            options["price"],
+            options["min_children"],
+            options["max_latents"],
+            required,
+            forbidden,
+            options["max_iter"],
+            options["tol"],
+            options["n_jobs"],
+        )
+
+    searches = [search_with(kind) for kind in kinds[options["moments"]]]
+    first, last = searches[0], searches[-1]
+    if warm is not None:
+        fitted = last.local(last.fit(warm, jump=True))
+        return fitted, last
+
+    def may_follow(order, rest):
+        if required is None:
+            return rest
+        free = [
+            v for v in rest
+            if not any(required[v, u] for u in rest)
+            and not any(forbidden[u, v] and required[u, v] for u in rest)
+        ]  # fmt: skip
+        return free or rest
+
+    order = direct_order(Z, may_follow if required is not None else None)
+    regressions = order_regressions(first.moments.S, order, n)
+    starts = [_start_graph(first, np.zeros((p, p))), _start_graph(first, regressions)]
+    if np.array_equal(starts[0].mask_B, starts[1].mask_B):
+        starts.pop()
+    if required is None and forbidden is None:
+        latents = first.latents_first()
+        if latents.mask_L.shape[1]:
+            starts.append(latents)
+    ends = {}
+    for start in starts:
+        end = first.run(start)
+        ends[end.key] = end
+    for _ in range(options["n_restarts"]):
+        best = min(ends.values(), key=lambda m: m.criterion)
+        # Sparse graphs without latents have been found right in every simulation.
+        if best.mask_L.shape[1] == 0 and best.mask_B.sum() <= 1.5 * p:
+            break
+        end = first.run(_thinned(first, best, random_state))
+        if end.key not in ends or end.criterion < ends[end.key].criterion:
+            ends[end.key] = end
+    if last is first:
+        return min(ends.values(), key=lambda m: m.criterion), last
+    near = sorted(ends.values(), key=lambda m: m.criterion)
+    refitted = [last.fit(m) for m in near]
+    best = min(refitted, key=lambda m: m.criterion)
+    return refine(first, last, best), last
+
+
+def _thinned(search, model, rng):
+    """A random third of the edges and loadings removed, for a restart."""
+    mask_B = model.mask_B & (rng.uniform(size=model.mask_B.shape) > 1 / 3)
+    if not search.allowed(mask_B):
+        mask_B = model.mask_B
+    mask_L = model.mask_L & (rng.uniform(size=model.mask_L.shape) > 1 / 3)
+    thin = search.changed(model, mask_B, mask_L)
+    for k in range(mask_L.shape[1] - 1, -1, -1):
+        if mask_L[:, k].sum() < search.min_children:
+            thin = search.without_latent(thin, k)
+    return thin
+
+
+def fit_olc(Z, tau, options, prior, test, alpha):
+    """Structure by independence tests, parameters by the fit of its moments."""
+    p = Z.shape[1]
+    required, forbidden = prior
+    search = Search(
+        compute_moments(Z, "pair", tau, options["n_jobs"]),
+        options["price"],
+        options["min_children"],
+        options["max_latents"],
+        required,
+        forbidden,
+        options["max_iter"],
+        options["tol"],
+        options["n_jobs"],
+    )
+
+    def allowed(mask_B):
+        closure = paths(mask_B)
+        off = ~np.eye(p, dtype=bool)
+        if forbidden is not None and np.any(forbidden & closure & off):
+            return False
+        return required is None or is_acyclic(mask_B | required)
+
+    found = OneLatentComponent(Z, test, alpha, options["max_latents"], allowed)
+    mask_B = found.mask_B if required is None else found.mask_B | required
+    S = search.moments.S
+    model = empty_model(p, mask_B, np.where(mask_B, np.clip(S, -0.7, 0.7), 0.0))
+    for children in found.children:
+        loadings = np.zeros(p)
+        loadings[children] = 0.6 * np.sign(S[children[0], children])
+        model = search.with_latent(model, loadings)
+    model = search.fit(model, jump=True, steps=4 * options["max_iter"])
+    # The residual stages record total effects: edges without a direct one go.
+    for _ in range(p * p):
+        wald = search.moves(model)[0]
+        removable = [
+            (wald[i, j], i, j)
+            for i, j in np.argwhere(wald < options["price"])
+            if search.allowed(search.without_edge(model, i, j).mask_B)
+        ]
+        if not removable:
+            break
+        model = search.fit(search.without_edge(model, *min(removable)[1:]))
+        search.note("prune", model)
+    return model, search, found
+
+
+def finish(search, model):
+    """Tight refit, sign and order of latents; standard errors of the parameters.
+
+    Returns the model, standard errors of B and Lam (nan where absent).
+    """
+    model = search.fit(model, steps=200, tol=1e-9)
+    children = [tuple(model.children(k)) for k in range(model.mask_L.shape[1])]
+    order = sorted(range(len(children)), key=lambda k: children[k])
+    sign = np.array([1.0 if model.Lam[children[k][0], k] >= 0 else -1.0 for k in order])
+    p = len(model.k2)
+    columns = list(range(p)) + [p + k for k in order]
+    model = replace(
+        model,
+        mask_L=np.ascontiguousarray(model.mask_L[:, order]),
+        Lam=np.ascontiguousarray(model.Lam[:, order] * sign),
+        d=np.ascontiguousarray(model.d[:, columns]),
+    )
+    M = search.moments
+    J, _, _ = kernels.jacobian(
+        M.start, M.ea, M.eb, model.mask_B, model.mask_L,
+        model.B, model.Lam, model.k2, model.d,
+    )  # fmt: skip
+    N = J @ M.H @ J.T
+    variance = np.diag(np.linalg.pinv(N, hermitian=True)) / M.n
+    se = np.sqrt(np.maximum(variance, 0.0))
+    edges = int(model.mask_B.sum())
+    loadings = int(model.mask_L.sum())
+    se_B, se_L = np.full(model.B.shape, np.nan), np.full(model.Lam.shape, np.nan)
+    se_B[model.mask_B] = se[:edges]
+    se_L[model.mask_L] = se[edges : edges + loadings]
+    return model, se_B, se_L, len(J)
+
+
+def margins(search, model):
+    """Criterion of the best model with each edge reversed, minus the model's own."""
+    margin = np.full(model.B.shape, np.nan)
+    for i, j in np.argwhere(model.mask_B):
+        if not np.isfinite(search.best_with[j, i]):
+            turned = search.reversed_edge(model, i, j)
+            if not search.allowed(turned.mask_B):
+                continue
+            search.fit(turned)
+        margin[i, j] = search.best_with[j, i] - model.criterion
+    return margin

@@ -1,0 +1,164 @@
+"""Generalised cumulants of a table and the weight matrix of their fit."""
+
+# SPDX-License-Identifier: BSD-3-Clause
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+from scipy.linalg.blas import dsyrk
+
+from .._parallel import run_tasks
+
+_BLOCK_ROWS = 2048
+_SMALL_PHI = 0.1
+
+
+@dataclass
+class Moments:
+    """Moments of a standardised table with the weight of their residuals."""
+
+    c: np.ndarray
+    H: np.ndarray
+    H32: np.ndarray
+    start: np.ndarray
+    ea: np.ndarray
+    eb: np.ndarray
+    S: np.ndarray
+    n: int
+    tau: np.ndarray
+
+
+def layout(p, kind):
+    """Block starts and index pairs of the moments; kind "pair" or "all"."""
+    pairs = [(a, b) for a in range(p) for b in range(a, p)]
+    blocks = [pairs]
+    for _ in range(2):
+        for i in range(p):
+            if kind == "pair":
+                blocks.append([(a, b) for a, b in pairs if i in (a, b) or a == b])
+            else:
+                blocks.append(pairs)
+    start = np.cumsum([0] + [len(b) for b in blocks])
+    flat = np.array([pair for block in blocks for pair in block])
+    return start, flat[:, 0].copy(), flat[:, 1].copy()
+
+
+def moment_count(p, kind):
+    """Number K of moments."""
+    triangle = p * (p + 1) // 2
+    if kind == "pair":
+        return triangle + 2 * p * (2 * p - 1)
+    return triangle * (1 + 2 * p)
+
+
+def tilt_widths(Z, tau):
+    """tau of every column, halved where the characteristic function is too small."""
+    widths = np.full(Z.shape[1], float(tau))
+    for i in range(Z.shape[1]):
+        while abs(np.exp(1j * widths[i] * Z[:, i]).mean()) < _SMALL_PHI:
+            widths[i] /= 2
+    return widths
+
+
+def sample_moments(Z, start, ea, eb, tau):
+    """Moments c (K,) of a table with the given tilts; columns need not be centred."""
+    return _Tilts(Z, tau).moments(start, ea, eb)
+
+
+class _Tilts:
+    """phi, mu and G of every column of a table."""
+
+    def __init__(self, Z, tau):
+        n, p = Z.shape
+        self.Z, self.tau, self.mean = Z, tau, Z.mean(axis=0)
+        X = Z - self.mean
+        self.S = X.T @ X / n
+        self.phi = np.empty(p, dtype=complex)
+        self.mu = np.empty((p, p), dtype=complex)
+        self.G = np.empty((p, p, p), dtype=complex)
+        for i in range(p):
+            o = np.exp(1j * tau[i] * X[:, i])
+            self.phi[i] = o.mean()
+            o /= self.phi[i]
+            self.mu[i] = o @ X / n
+            second = (X.T * o.real) @ X / n + 1j * ((X.T * o.imag) @ X / n)
+            self.G[i] = second - np.outer(self.mu[i], self.mu[i])
+
+    def moments(self, start, ea, eb):
+        p = self.Z.shape[1]
+        c = np.empty(len(ea))
+        c[: start[1]] = self.S[ea[: start[1]], eb[: start[1]]]
+        for i in range(p):
+            for part, block in ((self.G[i].real, 1 + i), (self.G[i].imag, 1 + p + i)):
+                where = slice(start[block], start[block + 1])
+                c[where] = part[ea[where], eb[where]]
+        return c
+
+    def influence(self, rows, start, ea, eb, c):
+        """Influence functions (K, rows) of a block of rows, rows of F contiguous."""
+        X = (self.Z[rows] - self.mean).T.copy()
+        p = len(X)
+        F = np.empty((len(ea), X.shape[1]))
+        for k in range(start[1]):
+            np.multiply(X[ea[k]], X[eb[k]], out=F[k])
+            F[k] -= c[k]
+        for i in range(p):
+            o = np.exp(1j * self.tau[i] * X[i]) / self.phi[i]
+            Y = X - self.mu[i][:, None]
+            oY = o * Y
+            real, imag = start[1 + i], start[1 + p + i]
+            for k in range(start[2 + i] - real):
+                a, b = ea[real + k], eb[real + k]
+                value = oY[a] * Y[b] - o * self.G[i][a, b]
+                F[real + k] = value.real
+                F[imag + k] = value.imag
+        return F
+
+
+def compute_moments(Z, kind, tau, n_jobs=None):
+    """Moments of a standardised table and H, the inverse of their shrunk covariance.
+
+    The covariance of the influence functions is the one pass whose cost grows with the
+    rows, n K^2 multiply-adds; blocks of rows bound its memory.
+    """
+    n, p = Z.shape
+    start, ea, eb = layout(p, kind)
+    tilts = _Tilts(Z, tau)
+    c = tilts.moments(start, ea, eb)
+    K = len(c)
+    starts = np.arange(0, n, _BLOCK_ROWS)
+    # Two groups whatever the number of threads: the sums have one order.
+    halves = [h for h in np.array_split(starts, 2) if len(h)]
+
+    def accumulate(group):
+        total = np.zeros((K, K), order="F")
+        for first in group:
+            F = tilts.influence(
+                slice(first, min(first + _BLOCK_ROWS, n)), start, ea, eb, c
+            )
+            total = dsyrk(1.0, F.T, beta=1.0, c=total, trans=1, overwrite_c=1)
+        return total
+
+    parts = run_tasks(accumulate, [(h,) for h in halves], n_jobs)
+    Sigma = sum(parts) / n
+    H = _shrunk_inverse(Sigma, n)
+    return Moments(c, H, H.astype(np.float32), start, ea, eb, tilts.S, n, tau)
+
+
+def _shrunk_inverse(Sigma, n):
+    """Inverse of (1 - l) Sigma + l diag(Sigma), l = K / (K + n); upper half given."""
+    K = len(Sigma)
+    share = K / (K + n)
+    diagonal = np.maximum(np.diag(Sigma), 1e-12)
+    Sigma = np.triu(Sigma, 1) * (1 - share)
+    scale = np.sqrt(diagonal)
+    # In correlation form the factorisation does not see units.
+    Sigma /= np.outer(scale, scale)
+    Sigma[np.diag_indices(K)] = 1 + 1e-6
+    factor = linalg.cholesky(Sigma, lower=False, overwrite_a=True, check_finite=False)
+    inverse, _ = linalg.lapack.dpotri(factor, lower=0, overwrite_c=1)
+    inverse = np.triu(inverse)
+    inverse += np.triu(inverse, 1).T
+    inverse /= np.outer(scale, scale)
+    return np.ascontiguousarray(inverse)

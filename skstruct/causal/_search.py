@@ -1,0 +1,566 @@
+"""Search for the structure with the smallest criterion.
+
+The criterion of a structure is Q + price (edges + loadings) + 2 (free weights), with Q
+the minimum of the quadratic form of the moment residuals. A move changes the structure;
+its parameters start from those of the structure it came from.
+"""
+
+# SPDX-License-Identifier: BSD-3-Clause
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from .._parallel import run_tasks
+from . import _gmm_kernels as kernels
+
+_NEVER = 1e300
+_MIN_DECREASE = 0.05
+_LOOK_AHEAD = 40.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """A structure with fitted parameters; arrays are never changed in place."""
+
+    mask_B: np.ndarray
+    mask_L: np.ndarray
+    B: np.ndarray
+    Lam: np.ndarray
+    k2: np.ndarray
+    d: np.ndarray
+    Q: float = np.inf
+    criterion: float = np.inf
+
+    @property
+    def key(self):
+        """Structure up to the order of its latents."""
+        columns = sorted(map(bytes, np.ascontiguousarray(self.mask_L.T)))
+        return self.mask_B.tobytes() + b"".join(columns)
+
+    @property
+    def reach(self):
+        return kernels.reach_of(self.mask_B, self.mask_L)
+
+    def children(self, k):
+        return np.flatnonzero(self.mask_L[:, k])
+
+
+def empty_model(p, mask_B=None, B=None):
+    mask_B = np.zeros((p, p), dtype=bool) if mask_B is None else mask_B
+    B = np.zeros((p, p)) if B is None else B
+    zero = np.zeros((p, 0))
+    return Model(mask_B, zero.astype(bool), B, zero, np.ones(p), np.zeros((2 * p, p)))
+
+
+def paths(mask_B):
+    """closure[i, j]: whether a directed path leads from j to i (j = i included)."""
+    closure = mask_B | np.eye(len(mask_B), dtype=bool)
+    for _ in range(max(1, int(np.ceil(np.log2(len(mask_B)))))):
+        closure = closure @ closure
+    return closure
+
+
+def is_acyclic(mask_B):
+    closure = paths(mask_B)
+    return not np.any(closure & closure.T & ~np.eye(len(mask_B), dtype=bool))
+
+
+class Search:
+    """Moves and their judgement on one set of moments.
+
+    Parameters
+    ----------
+    moments : Moments
+    price : float
+        Per edge and loading.
+    min_children : int
+    max_latents : int
+    required, forbidden : ndarrays of bool of shape (p, p), or None
+        Directed paths from column to row that must, must not exist.
+    max_steps : int
+    tol : float
+    n_jobs : int or None
+    """
+
+    def __init__(
+        self,
+        moments,
+        price,
+        min_children,
+        max_latents,
+        required,
+        forbidden,
+        max_steps,
+        tol,
+        n_jobs,
+    ):
+        self.moments = moments
+        self.price = price
+        self.log_n = np.log(moments.n)
+        self.min_children = min_children
+        self.max_latents = max_latents
+        self.required, self.forbidden = required, forbidden
+        self.max_steps, self.tol, self.n_jobs = max_steps, tol, n_jobs
+        p = moments.S.shape[0]
+        self.best_with = np.full((p, p), np.inf)
+        self.trace = []
+        self.known = {}
+
+    # -- evaluation ------------------------------------------------------------
+
+    def allowed(self, mask_B):
+        """Acyclic and in agreement with the prior knowledge."""
+        closure = paths(mask_B)
+        off = ~np.eye(len(mask_B), dtype=bool)
+        if np.any(closure & closure.T & off):
+            return False
+        if self.required is not None and np.any(self.required & ~closure):
+            return False
+        return self.forbidden is None or not np.any(self.forbidden & closure & off)
+
+    def penalty(self, model, reach):
+        structural = model.mask_B.sum() + model.mask_L.sum()
+        return float(self.price * structural + 4.0 * reach.sum())
+
+    def fit(self, model, *, jump=False, steps=None, bound=np.inf, tol=None):
+        """Fit a model from its own parameters; abandoned above `bound`."""
+        reach = model.reach
+        penalty = self.penalty(model, reach)
+        target = bound - penalty if np.isfinite(bound) else _NEVER
+        M = self.moments
+        Q, B, Lam, k2, d, _ = kernels.fit(
+            M.c, M.H, M.H32, M.start, M.ea, M.eb, model.mask_B, model.mask_L,
+            model.B, model.Lam, model.k2, model.d, M.n, jump,
+            self.max_steps if steps is None else steps,
+            self.tol if tol is None else tol, target,
+        )  # fmt: skip
+        fitted = Model(model.mask_B, model.mask_L, B, Lam, k2, d, Q, float(Q + penalty))
+        np.minimum(
+            self.best_with,
+            np.where(model.mask_B, fitted.criterion, np.inf),
+            out=self.best_with,
+        )
+        return fitted
+
+    def fit_many(self, models, **options):
+        """Fit independent candidates, in threads where there are enough of them."""
+        if self.n_jobs in (None, 1) or len(models) < 12:
+            return [self.fit(model, **options) for model in models]
+        chunks = [models[k::8] for k in range(8)]
+        done = run_tasks(
+            lambda chunk: [self.fit(model, **options) for model in chunk],
+            [(chunk,) for chunk in chunks],
+            self.n_jobs,
+        )
+        fitted = [None] * len(models)
+        for k, part in enumerate(done):
+            fitted[k::8] = part
+        return fitted
+
+    def moves(self, model):
+        M = self.moments
+        return kernels.moves(
+            M.c, M.H, M.H32, M.start, M.ea, M.eb, model.mask_B, model.mask_L,
+            model.B, model.Lam, model.k2, model.d, M.n,
+        )  # fmt: skip
+
+    def note(self, move, model):
+        self.trace.append((move, model.criterion))
+
+    # -- changes of structure ---------------------------------------------------
+
+    def changed(self, model, mask_B, mask_L, B=None, Lam=None, k2=None):
+        """Model with other masks; weights of newly reached variables start tied."""
+        B = model.B if B is None else B
+        Lam = model.Lam if Lam is None else Lam
+        k2 = model.k2 if k2 is None else k2
+        p = len(k2)
+        d = model.d
+        if d.shape[1] != p + mask_L.shape[1]:
+            raise AssertionError("weights must match the latents")
+        base = np.concatenate([k2, np.ones(mask_L.shape[1])])
+        new = kernels.reach_of(mask_B, mask_L) & ~model.reach
+        d = d.copy()
+        real, imaginary = d[:p], d[p:]
+        real[new.T] = np.broadcast_to(base, real.shape)[new.T]
+        imaginary[new.T] = 0.0
+        return Model(mask_B, mask_L, B * mask_B, Lam * mask_L, k2, d)
+
+    def without_latent(self, model, k):
+        p = len(model.k2)
+        keep = np.arange(model.mask_L.shape[1]) != k
+        columns = np.concatenate([np.ones(p, dtype=bool), keep])
+        return replace(
+            model,
+            mask_L=np.ascontiguousarray(model.mask_L[:, keep]),
+            Lam=np.ascontiguousarray(model.Lam[:, keep]),
+            d=np.ascontiguousarray(model.d[:, columns]),
+        )
+
+    def with_latent(self, model, loadings):
+        """Model with one more latent of the given loadings (p,)."""
+        p = len(model.k2)
+        return replace(
+            model,
+            mask_L=np.column_stack([model.mask_L, loadings != 0]),
+            Lam=np.column_stack([model.Lam, loadings]),
+            d=np.column_stack([model.d, np.zeros(2 * p)]),
+        )
+
+    def without_edge(self, model, i, j):
+        mask_B = model.mask_B.copy()
+        mask_B[i, j] = False
+        return self.changed(model, mask_B, model.mask_L)
+
+    def without_loading(self, model, i, k):
+        if len(model.children(k)) <= self.min_children:
+            return self.without_latent(model, k)
+        mask_L = model.mask_L.copy()
+        mask_L[i, k] = False
+        return self.changed(model, model.mask_B, mask_L)
+
+    def with_edge(self, model, i, j, step, wald):
+        """Add j -> i; the weakest edges of the cycles that it closes make room."""
+        mask_B = model.mask_B.copy()
+        strength = np.where(mask_B, wald, np.inf)
+        while True:
+            path = _path(mask_B, i, j)
+            if path is None:
+                break
+            weakest = min(path, key=lambda edge: strength[edge])
+            mask_B[weakest] = False
+        mask_B[i, j] = True
+        B = model.B.copy()
+        B[i, j] = np.clip(step, -1.5, 1.5)
+        return self.changed(model, mask_B, model.mask_L, B=B)
+
+    def with_loading(self, model, i, k, step):
+        mask_L = model.mask_L.copy()
+        mask_L[i, k] = True
+        Lam = model.Lam.copy()
+        Lam[i, k] = np.clip(step, -0.7, 0.7)
+        return self.changed(model, model.mask_B, mask_L, Lam=Lam)
+
+    def reversed_edge(self, model, i, j):
+        """j -> i becomes i -> j; parents of i below j are reversed with it."""
+        mask_B = model.mask_B.copy()
+        mask_B[i, j] = False
+        below = paths(mask_B)[:, j]
+        B = model.B.copy()
+        for k in np.flatnonzero(mask_B[i] & below).tolist() + [j]:
+            mask_B[i, k] = False
+            mask_B[k, i] = True
+            # In standardised units a regression and its reverse are of equal size.
+            B[k, i] = np.clip(B[i, k], -1.5, 1.5)
+        return self.changed(model, mask_B, model.mask_L, B=B)
+
+    # -- searches ----------------------------------------------------------------
+
+    def local(self, model):
+        """Single deletions and additions until none lowers the criterion."""
+        for _ in range(200):
+            wald_B, wald_L, gain, step = self.moves(model)
+            better = self._deletion(model, wald_B, wald_L)
+            if better is None:
+                better = self._addition(model, wald_B, gain, step)
+            if better is None:
+                return model
+            model = better
+        return model
+
+    def _deletion(self, model, wald_B, wald_L):
+        limit = 1.3 * self.price
+        weak = [(wald_B[i, j], 0, i, j) for i, j in np.argwhere(wald_B < limit)]
+        weak += [(wald_L[i, k], 1, i, k) for i, k in np.argwhere(wald_L < limit)]
+        for _, kind, i, j in sorted(weak)[:2]:
+            remove = self.without_loading if kind else self.without_edge
+            candidate = remove(model, i, j)
+            if not self.allowed(candidate.mask_B):
+                continue
+            fitted = self.fit(candidate, bound=model.criterion)
+            if fitted.criterion < model.criterion - _MIN_DECREASE:
+                self.note("delete", fitted)
+                return fitted
+        return None
+
+    def _addition(self, model, wald_B, gain, step):
+        p = len(model.k2)
+        closure = paths(model.mask_B)
+        # closing[i, j]: j -> i closes a cycle, since i leads to j already.
+        closing = closure.T.copy()
+        limit = np.full(gain.shape, 0.7 * self.price)
+        limit[:, :p][closing] = 0.5 * self.price
+        np.fill_diagonal(limit[:, :p], np.inf)
+        places = np.argwhere(gain > limit)
+        order = np.argsort(-gain[tuple(places.T)], kind="stable")
+        candidates = []
+        for i, j in places[order]:
+            if j < p:
+                new = self.with_edge(model, i, j, step[i, j], wald_B)
+                if not self.allowed(new.mask_B):
+                    continue
+            else:
+                new = self.with_loading(model, i, j - p, step[i, j])
+            candidates.append(new)
+            if len(candidates) == 3:
+                break
+        fitted = [self.fit(c, bound=model.criterion) for c in candidates]
+        best = min(fitted, key=lambda m: m.criterion, default=None)
+        if best is None or best.criterion >= model.criterion - _MIN_DECREASE:
+            return None
+        self.note("add", best)
+        return best
+
+    def reversals(self, model):
+        """The three best reversals of an edge, briefly fitted."""
+        candidates = [
+            new
+            for i, j in np.argwhere(model.mask_B)
+            if self.allowed((new := self.reversed_edge(model, i, j)).mask_B)
+        ]
+        fitted = self.fit_many(candidates, steps=8, bound=model.criterion + 60.0)
+        return _best(fitted, 3, model.criterion + 60.0)
+
+    def polish(self, model):
+        """Local search, then reversals of edges followed by local search."""
+        model = self.local(model)
+        while True:
+            tried = [self._local_once(m) for m in self.reversals(model)]
+            best = min(tried, key=lambda m: m.criterion, default=model)
+            if best.criterion >= model.criterion - _MIN_DECREASE:
+                return model
+            self.note("reverse", best)
+            model = best
+
+    def _local_once(self, model):
+        """Local search, remembered by the structure that it starts from."""
+        key = model.key
+        if key not in self.known:
+            self.known[key] = self.local(model)
+        return self.known[key]
+
+    def new_latents(self, model, adjacent=None):
+        """The most promising insertions and splits of latents, briefly fitted.
+
+        `adjacent` (p, p): pairs that a latent may explain; None: those with an edge.
+        """
+        q = model.mask_L.shape[1]
+        if q >= self.max_latents:
+            return []
+        if adjacent is None:
+            adjacent = model.mask_B | model.mask_B.T
+        candidates, origin = [], []
+        for number, children in enumerate(self._candidate_sets(model, adjacent)):
+            for new in self._insertions(model, children):
+                candidates.append(new)
+                origin.append(number)
+        for k in range(q):
+            for new in self._splits(model, k):
+                candidates.append(new)
+                origin.append(-1 - len(origin))
+        # Two steps tell the hopeless ones; the others get six more.
+        fitted = self.fit_many(candidates, jump=True, steps=2)
+        rank = sorted(range(len(fitted)), key=lambda t: fitted[t].criterion)[:16]
+        origin = [origin[t] for t in rank]
+        fitted = self.fit_many(
+            [fitted[t] for t in rank], steps=6, bound=model.criterion + 60.0
+        )
+        order = sorted(range(len(fitted)), key=lambda t: fitted[t].criterion)
+        chosen, used = [], {}
+        for t in order:
+            if used.get(origin[t], 0) < 2:
+                used[origin[t]] = used.get(origin[t], 0) + 1
+                chosen.append(fitted[t])
+            if len(chosen) == 4:
+                break
+        return chosen
+
+    def _candidate_sets(self, model, adjacent):
+        """Correlated triples with two edges or three; larger sets that are cliques."""
+        S, n = self.moments.S, self.moments.n
+        dependent = np.abs(S) > 3 / np.sqrt(n)
+        sets = [set(model.children(k)) for k in range(model.mask_L.shape[1])]
+        for size in range(self.min_children, max(self.min_children, 5) + 1):
+            pairs = size * (size - 1) // 2
+            # A missing edge in a triple is forgiven, and one in a larger set.
+            for group in combinations(range(len(S)), size):
+                inside = np.ix_(group, group)
+                if dependent[inside].sum() < size * size:
+                    continue
+                if adjacent[inside].sum() // 2 < pairs - 1:
+                    continue
+                if any(s == set(group) for s in sets):
+                    continue
+                yield group
+
+    def _insertions(self, model, group):
+        S, p = self.moments.S, len(model.k2)
+        loadings = np.zeros(p)
+        for x in group:
+            rest = [t for t in group if t != x]
+            sizes = [
+                abs(S[x, y] * S[x, z] / S[y, z]) for y, z in combinations(rest, 2)
+            ] or [abs(S[x, rest[0]])]
+            sign = 1.0 if x == group[0] else np.sign(S[group[0], x])
+            loadings[x] = sign * np.sqrt(np.clip(np.median(sizes), 0.15, 0.85))
+        k2 = model.k2.copy()
+        k2[list(group)] *= 0.6
+        inside = [(i, j) for i in group for j in group if model.mask_B[i, j]]
+        variants = [(inside, 1.0)]
+        if len(group) == 3 and len(inside) == 3:
+            variants += [([edge], 0.8) for edge in inside]
+        elif len(group) == 3 and len(inside) == 2:
+            variants.append(([], 0.8))
+        elif len(group) > 3:
+            # One edge of a larger set survives: each is tried.
+            variants += [([e for e in inside if e != kept], 0.9) for kept in inside]
+        for removed, factor in variants:
+            mask_B, B = model.mask_B.copy(), model.B.copy()
+            for edge in inside:
+                if edge in removed:
+                    mask_B[edge] = False
+                else:
+                    B[edge] *= 0.6
+            if not self.allowed(mask_B):
+                continue
+            yield self.with_latent(
+                replace(model, mask_B=mask_B, B=B * mask_B, k2=np.maximum(k2, 0.02)),
+                factor * loadings,
+            )
+
+    def _splits(self, model, k):
+        children = model.children(k)
+        if len(children) < max(5, self.min_children):
+            return
+        for part in combinations(children, self.min_children):
+            rest = [i for i in children if i not in part]
+            need = max(0, self.min_children - len(rest))
+            for shared in combinations(part, need):
+                old = np.zeros(len(model.k2))
+                old[rest + list(shared)] = model.Lam[rest + list(shared), k]
+                new = np.zeros(len(model.k2))
+                new[list(part)] = model.Lam[list(part), k]
+                Lam, mask_L = model.Lam.copy(), model.mask_L.copy()
+                Lam[:, k], mask_L[:, k] = old, old != 0
+                yield self.with_latent(replace(model, Lam=Lam, mask_L=mask_L), new)
+
+    def grow(self, model):
+        """Add the latent that lowers the criterion most, or None."""
+        tried = [self._local_once(m) for m in self.new_latents(model)]
+        better = self._accept("latent", tried, model)
+        if better is not None:
+            return better
+        # Two latents may only pay together: look one step further.
+        near = [m for m in _best(tried, 4, model.criterion + _LOOK_AHEAD)]
+        near = list({m.key: m for m in near if m.key != model.key}.values())[:1]
+        second = [self._local_once(m) for one in near for m in self.new_latents(one)]
+        return self._accept("two latents", second, model)
+
+    def fewer_latents(self, model):
+        """Each latent dropped, each pair of latents merged; briefly fitted."""
+        q = model.mask_L.shape[1]
+        found = [self.fit(self.without_latent(model, k)) for k in range(q)]
+        merged = [self._merged(model, k, l) for k, l in combinations(range(q), 2)]
+        merged = [self.fit(m, jump=True, bound=model.criterion + 60.0) for m in merged]
+        return found + _best(merged, 3, model.criterion + 60.0)
+
+    def _merged(self, model, k, l):
+        """Latents k and l become one with the children of both."""
+        a, b = model.Lam[:, k], model.Lam[:, l]
+        # Signs agree where the sum explains more of the covariance between the sets.
+        cross = np.outer(a, b) * self.moments.S
+        np.fill_diagonal(cross, a * b)
+        sign = 1.0 if cross.sum() >= 0 else -1.0
+        loadings = np.where(np.abs(a) >= np.abs(b), a, sign * b)
+        rest = self.without_latent(self.without_latent(model, max(k, l)), min(k, l))
+        return self.with_latent(rest, loadings)
+
+    def shrink(self, model):
+        """Drop or merge latents where that lowers the criterion most, or None."""
+        tried = [self._local_once(m) for m in self.fewer_latents(model)]
+        return self._accept("remove latent", tried, model)
+
+    def _accept(self, move, tried, model):
+        best = min(tried, key=lambda m: m.criterion, default=model)
+        if best.criterion >= model.criterion - _MIN_DECREASE:
+            return None
+        self.note(move, best)
+        return best
+
+    def latents_first(self):
+        """Latents in the graph without edges, as long as each lowers the criterion."""
+        S, n = self.moments.S, self.moments.n
+        dependent = np.abs(S) > 3 / np.sqrt(n)
+        model = self.fit(empty_model(len(S)), jump=True)
+        while True:
+            best = min(
+                self.new_latents(model, dependent),
+                key=lambda m: m.criterion,
+                default=model,
+            )
+            if best.criterion >= model.criterion - _MIN_DECREASE:
+                return model
+            model = best
+
+    def run(self, model):
+        """Polish; then add and remove latents in turn until neither helps."""
+        model = self.polish(self.fit(model, jump=True))
+        while True:
+            better = self.grow(model) or self.shrink(model)
+            if better is None:
+                return model
+            model = self.polish(better)
+
+
+def _best(models, count, bound):
+    ranked = sorted(models, key=lambda m: m.criterion)
+    return [m for m in ranked[:count] if m.criterion < bound]
+
+
+def _path(mask_B, source, target):
+    """Edges (effect, cause) of a shortest directed path, or None."""
+    before = {source: None}
+    frontier = [source]
+    while frontier:
+        following = []
+        for node in frontier:
+            for effect in np.flatnonzero(mask_B[:, node]).tolist():
+                if effect in before:
+                    continue
+                before[effect] = node
+                if effect == target:
+                    edges, at = [], target
+                    while before[at] is not None:
+                        edges.append((at, before[at]))
+                        at = before[at]
+                    return edges
+                following.append(effect)
+        frontier = following
+    return None
+
+
+def refine(pair, full, model):
+    """Second stage: candidates prepared by `pair`, judged by `full`, until no gain.
+
+    `model` is fitted on all moments (`full`).
+    """
+    model = full.local(model)
+    for _ in range(50):
+        rough = pair.fit(model)
+        candidates = [pair._local_once(m) for m in pair.new_latents(rough)]
+        candidates += [pair._local_once(m) for m in pair.fewer_latents(rough)]
+        candidates += [pair._local_once(m) for m in pair.reversals(rough)]
+        seen, fitted = {model.key}, []
+        for candidate in sorted(candidates, key=lambda m: m.criterion):
+            if candidate.key not in seen:
+                seen.add(candidate.key)
+                fitted.append(full.fit(candidate, bound=model.criterion + 60.0))
+        near = _best(fitted, 2, model.criterion + 30.0)
+        tried = [full._local_once(m) for m in near]
+        better = full._accept("refine", tried, model)
+        if better is None:
+            return model
+        model = better
+    return model
