@@ -185,7 +185,7 @@ shape (n_components, n_features), default="vca"
 
     Cost of an iteration: two products ``O(N L K)`` and
     ``O(n_inner N K^2 + edges K)``; memory beyond X: the graph (12 bytes an entry), two
-    copies of A, and up to 16 MB of coordinates with a copy of their weights.
+    copies of A, and up to 16 MB each of coordinates and of a copy of the weights.
 
     Special cases: ``graph_weight=0, alpha=0`` is NMF; ``graph_weight=0`` is L1-NMF, or
     L1/2-NMF with ``sparsity_norm=0.5``; ``alpha=0`` is graph-regularised NMF.
@@ -343,6 +343,8 @@ default=None
         X = self._read(X, reset=True)
         self.affinity_, self.sigma_ = self._build_graph(X, affinity, positions)
         problem = self._problem(X, self.affinity_)
+        if problem.lam > 0:
+            problem.graph = problem.graph.banded()
         starts = Starts(self.init, self.n_init, self.n_components, self.n_jobs)
         # One BLAS thread: the products have few columns, and sums keep their order.
         with (

@@ -20,6 +20,7 @@ from ._ss_nmf_kernels import (
     PROGRAM,
     ROOTS,
     TO_ONE,
+    WIDTH,
     edge_bands,
     graph_sums,
     solve_rows,
@@ -40,13 +41,17 @@ _MAX_RESEEDS = 3
 # Neighbours of a pixel in a window of side 5.
 _MAX_BANDS = 24
 
+# A second copy of the weights may take as much memory as this.
+_BAND_BYTES = 16 << 20
+
 # Extrapolation of the block descent: first factor and largest one.
 _BETA_START, _BETA_MAX = 0.5, 0.99
 
 
 def row_chunks(n_rows, row_bytes):
     """Slices of rows of about one cache full."""
-    step = int(min(max(64, _CHUNK_BYTES // max(1, row_bytes)), max(n_rows, 1)))
+    step = max(1, _CHUNK_BYTES // max(1, row_bytes) // WIDTH) * WIDTH
+    step = min(step, max(n_rows, 1))
     for first in range(0, n_rows, step):
         yield slice(first, min(first + step, n_rows))
 
@@ -86,7 +91,7 @@ class Graph:
         """With the weights by offsets too, for images without gaps."""
         N = self.indptr.size - 1
         widest = int(np.diff(self.indptr).max(initial=0))
-        if widest > _MAX_BANDS:
+        if not 0 < widest <= _MAX_BANDS or 8 * widest * N > _BAND_BYTES:
             return self
         offsets = np.zeros(widest, dtype=np.int64)
         bands = np.zeros((widest, N), dtype=self.weights.dtype)

@@ -181,8 +181,7 @@ def _compressed(problem, K, rng):
     right = V.astype(X.dtype)
     for rows in chunks_of(X):
         np.matmul(X[rows], right, out=Z[rows])
-    graph = problem.graph.banded() if problem.lam > 0 else problem.graph
-    return replace(problem, X=Z, basis=V, graph=graph, norm2=problem.norm2)
+    return replace(problem, X=Z, basis=V, norm2=problem.norm2)
 
 
 def _thinned(problem):
