@@ -90,6 +90,8 @@ class Graph:
     def banded(self):
         """With the weights by offsets too, for images without gaps."""
         N = self.indptr.size - 1
+        if 8 * self.weights.size > _BAND_BYTES:
+            return self
         widest = int(np.diff(self.indptr).max(initial=0))
         if not 0 < widest <= _MAX_BANDS or 8 * widest * N > _BAND_BYTES:
             return self

@@ -19,7 +19,13 @@ from ._endmembers import (
     spa_pixels,
     vca_pixels,
 )
-from ._ss_nmf_solver import Graph, chunks_of, solve_abundances, solve_cd
+from ._ss_nmf_solver import (
+    Graph,
+    row_chunks,
+    solve_abundances,
+    solve_cd,
+    squared_norm,
+)
 
 # Iterations after which starts are compared. Extrapolation is in full swing by then,
 # and those that end in the same minimum are close together.
@@ -164,24 +170,29 @@ def _compressed(problem, K, rng):
     d = 2 * K + 4
     narrow = sparse.issparse(X) or 3 * d > L or L > 1000
     limit = _MANY_ROWS if narrow else max(_MANY_ROWS, _COORDINATE_BYTES // (d * 8))
+    chosen, size, norm2 = None, N, problem.norm2
     if N > limit:
         chosen = np.unique(rng.randint(N, size=_MANY_ROWS))
-        X = X[chosen] if sparse.issparse(X) else np.ascontiguousarray(X[chosen])
-        problem = replace(
-            problem, X=X, graph=Graph.of(None, X.dtype), lam=0.0, norm2=None
-        )
+        size, norm2 = chosen.size, 0.0
+        problem = replace(problem, graph=Graph.of(None, X.dtype), lam=0.0)
+        if narrow:
+            return replace(problem, X=X[chosen], norm2=None)
     if narrow:
         return problem
     # A part of the samples shows the directions.
-    part = X[:: max(1, X.shape[0] // _SCREENED_ROWS)]
+    part = X[:: max(1, N // _SCREENED_ROWS)]
     gram = (part.T @ part).astype(np.float64)
     V = eigh(gram, subset_by_index=[L - d, L - 1], check_finite=False)[1]
     V = np.ascontiguousarray(V)
-    Z = np.empty((X.shape[0], d), dtype=X.dtype)
+    Z = np.empty((size, d), dtype=X.dtype)
     right = V.astype(X.dtype)
-    for rows in chunks_of(X):
-        np.matmul(X[rows], right, out=Z[rows])
-    return replace(problem, X=Z, basis=V, norm2=problem.norm2)
+    for rows in row_chunks(size, L * X.itemsize):
+        # Chosen samples are never copied all at once.
+        block = X[rows] if chosen is None else X[chosen[rows]]
+        np.matmul(block, right, out=Z[rows])
+        if chosen is not None:
+            norm2 += squared_norm(block)
+    return replace(problem, X=Z, basis=V, norm2=norm2)
 
 
 def _thinned(problem):
