@@ -331,7 +331,7 @@ def _extrapolate(problem, A, M, A_old, M_old, beta):
     return A_old, M_new
 
 
-def solve_cd(problem, A, M, *, max_iter, tol, step=_no_step):
+def solve_cd(problem, A, M, *, max_iter, tol, step=_no_step, growth=1.05):
     """Block coordinate descent from extrapolated points; F never rises.
 
     Every update is an exact minimisation, of F or of a majoriser of its graph term. An
@@ -370,7 +370,8 @@ def solve_cd(problem, A, M, *, max_iter, tol, step=_no_step):
                 beta = 0.0
             else:
                 beta = ahead
-                ahead, limit = min(limit, 1.1 * ahead), min(_BETA_MAX, 1.02 * limit)
+                ahead = min(limit, growth * ahead)
+                limit = min(_BETA_MAX, growth**0.2 * limit)
         else:
             value, limit, ahead, beta = curve[-1], beta, 0.5 * beta, 0.0
         curve.append(value)

@@ -155,7 +155,9 @@ def _abundances(problem, M):
 
 
 def _refine(problem, M, max_iter, tol):
-    return solve_cd(problem, _abundances(problem, M), M, max_iter=max_iter, tol=tol)
+    # Bolder than on X: an iteration that has to be taken back costs little.
+    A = _abundances(problem, M)
+    return solve_cd(problem, A, M, max_iter=max_iter, tol=tol, growth=1.1)
 
 
 def _compressed(problem, K, rng):
