@@ -342,7 +342,9 @@ from skstruct.decomposition import StructuredSparseNMF
 import warnings
 warnings.simplefilter("ignore")
 small = np.random.default_rng(0).random((400, {bands})).astype(np.float32)
-StructuredSparseNMF(4, image_shape=(20, 20), max_iter=3).fit(small)
+for window in (3, 7):
+    # Small and large graphs are swept by different kernels, which are loaded once.
+    StructuredSparseNMF(4, image_shape=(20, 20), window=window, max_iter=3).fit(small)
 X = np.memmap({path!r}, np.float32, "r", shape=({side * side}, {bands}))
 def private():
     with open("/proc/self/status") as f:

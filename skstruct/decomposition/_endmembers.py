@@ -21,11 +21,16 @@ _GRAM_BANDS = 1000
 
 
 class PixelCloud:
-    """Moments and leading subspaces of the pixels, shared by all random draws."""
+    """Moments and leading subspaces of the pixels, shared by all random draws.
 
-    def __init__(self, X, n_components):
+    X may be coordinates in a subspace; then `power` is the mean squared norm of the
+    pixels themselves and `n_bands` their length.
+    """
+
+    def __init__(self, X, n_components, *, power=None, n_bands=None):
         self.X = X
         N, L = X.shape
+        self.n_bands = n_bands or L
         if L <= _GRAM_BANDS and not sparse.issparse(X):
             gram, total = np.zeros((L, L)), np.zeros(L)
             for rows in chunks_of(X):
@@ -52,10 +57,12 @@ class PixelCloud:
             values, vectors = np.linalg.eigh(small - np.outer(m, m))
             self.centred_basis = V @ vectors[:, ::-1]
             self.centred_power = float(values.sum())
+        if power is not None:
+            self.power = power
 
     def signal_to_noise(self, K):
         """Estimated SNR in dB from the power inside and outside of the subspace."""
-        L = self.X.shape[1]
+        L = self.n_bands
         inside = self.centred_power + self.mean @ self.mean
         noise = self.power - inside
         signal = inside - K / L * self.power

@@ -6,7 +6,7 @@ F(A, M) = 1/2 ||X - A M||^2 + lam/2 sum_k a_k' (D - W) a_k + alpha sum A^q
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
@@ -20,9 +20,13 @@ from ._ss_nmf_kernels import (
     PROGRAM,
     ROOTS,
     TO_ONE,
+    WIDTH,
+    edge_bands,
     graph_sums,
     solve_rows,
     sweep,
+    sweep_bands,
+    sweep_endmembers,
     sweep_programs,
 )
 
@@ -34,13 +38,20 @@ _CHUNK_BYTES = 1 << 19
 # How often a component without use is started again.
 _MAX_RESEEDS = 3
 
+# Neighbours of a pixel in a window of side 5.
+_MAX_BANDS = 24
+
+# A second copy of the weights may take as much memory as this.
+_BAND_BYTES = 16 << 20
+
 # Extrapolation of the block descent: first factor and largest one.
 _BETA_START, _BETA_MAX = 0.5, 0.99
 
 
 def row_chunks(n_rows, row_bytes):
     """Slices of rows of about one cache full."""
-    step = int(min(max(64, _CHUNK_BYTES // max(1, row_bytes)), max(n_rows, 1)))
+    step = max(1, _CHUNK_BYTES // max(1, row_bytes) // WIDTH) * WIDTH
+    step = min(step, max(n_rows, 1))
     for first in range(0, n_rows, step):
         yield slice(first, min(first + step, n_rows))
 
@@ -72,6 +83,24 @@ class Graph:
     indptr: np.ndarray
     indices: np.ndarray
     weights: np.ndarray
+    offsets: np.ndarray | None = None
+    """Differences between the numbers of neighbours, where these are few."""
+    bands: np.ndarray | None = None
+
+    def banded(self):
+        """With the weights by offsets too, for images without gaps."""
+        N = self.indptr.size - 1
+        if 8 * self.weights.size > _BAND_BYTES:
+            return self
+        widest = int(np.diff(self.indptr).max(initial=0))
+        if not 0 < widest <= _MAX_BANDS or 8 * widest * N > _BAND_BYTES:
+            return self
+        offsets = np.zeros(widest, dtype=np.int64)
+        bands = np.zeros((widest, N), dtype=self.weights.dtype)
+        count = edge_bands(self.indptr, self.indices, self.weights, offsets, bands)
+        if count < 1:
+            return self
+        return replace(self, offsets=offsets[:count], bands=bands[:count])
 
     @classmethod
     def of(cls, W, dtype):
@@ -176,11 +205,14 @@ def sweep_rows(problem, A, B, G, start, sums, mode=None, n_inner=None):
     g = problem.graph
     common = (A, B, G, start, g.indptr, g.indices, g.weights)
     weights = (problem.lam, problem.alpha, problem.delta2)
-    if mode == PROGRAM:
+    inner = problem.n_inner if n_inner is None else n_inner
+    if mode == LASSO and not problem.root and problem.lam > 0 and g.bands is not None:
+        banded = (A, B, G, start, g.offsets, g.bands, problem.lam, problem.alpha)
+        sweep_bands(*banded, inner, sums)
+    elif mode == PROGRAM:
         sweep_programs(*common, *weights, problem.simplex, problem.root, sums)
     else:
-        n_inner = problem.n_inner if n_inner is None else n_inner
-        sweep(*common, *weights, mode, problem.root, n_inner, sums)
+        sweep(*common, *weights, mode, problem.root, inner, sums)
 
 
 def sweep_pass(problem, A, M):
@@ -223,19 +255,10 @@ def update_endmembers(P, Q, M, *, unit, n_inner=2):
     dead : list of int
         Components without abundance, or whose best unit spectrum does not exist.
     """
-    dead = []
-    for _ in range(n_inner):
-        dead = []
-        for k in range(M.shape[0]):
-            b = P[k] - Q[k] @ M + Q[k, k] * M[k]
-            np.maximum(b, 0.0, out=b)
-            size = np.sqrt(b @ b)
-            vanishes = not size > 1e-14 * np.sqrt(np.vdot(P[k], P[k]))
-            if Q[k, k] <= 0.0 or (unit and vanishes):
-                dead.append(k)
-            else:
-                M[k] = b / (size if unit else Q[k, k])
-    return dead
+    dead = np.zeros(M.shape[0], dtype=np.bool_)
+    P = np.ascontiguousarray(P, dtype=np.float64)
+    sweep_endmembers(P, Q, M, unit, n_inner, dead)
+    return np.flatnonzero(dead).tolist()
 
 
 def _reseed(problem, A, M, dead, budget):
@@ -308,10 +331,11 @@ def _extrapolate(problem, A, M, A_old, M_old, beta):
     return A_old, M_new
 
 
-def solve_cd(problem, A, M, *, max_iter, tol, step=_no_step):
+def solve_cd(problem, A, M, *, max_iter, tol, step=_no_step, growth=1.05):
     """Block coordinate descent from extrapolated points; F never rises.
 
-    Every block is an exact minimisation. An iteration starts from a point
+    Every update is an exact minimisation, of F or of a majoriser of its graph term. An
+    iteration starts from a point
     extrapolated along the last change; where that does not lower the objective, the
     iteration is taken back, and the next starts from the plain point, from where the
     objective cannot rise. `A` is overwritten.
@@ -346,7 +370,8 @@ def solve_cd(problem, A, M, *, max_iter, tol, step=_no_step):
                 beta = 0.0
             else:
                 beta = ahead
-                ahead, limit = min(limit, 1.05 * ahead), min(_BETA_MAX, 1.01 * limit)
+                ahead = min(limit, growth * ahead)
+                limit = min(_BETA_MAX, growth**0.2 * limit)
         else:
             value, limit, ahead, beta = curve[-1], beta, 0.5 * beta, 0.0
         curve.append(value)

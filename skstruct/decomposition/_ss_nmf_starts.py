@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import eigh
 from sklearn.decomposition._nmf import _initialize_nmf
 from sklearn.utils import check_array, check_random_state
 
@@ -18,17 +19,34 @@ from ._endmembers import (
     spa_pixels,
     vca_pixels,
 )
-from ._ss_nmf_solver import Graph, solve_abundances, solve_cd
+from ._ss_nmf_solver import (
+    Graph,
+    row_chunks,
+    solve_abundances,
+    solve_cd,
+    squared_norm,
+)
 
 # Iterations after which starts are compared. Extrapolation is in full swing by then,
 # and those that end in the same minimum are close together.
-_SCREENING = 25
+_SCREENING = 12
 
-# Starts are compared on at most this many samples; a start is a set of spectra, and
+# Starts are compared on about this many samples; a start is a set of spectra, and
 # so many samples determine it.
-_SCREENED_ROWS = 20_000
+_SCREENED_ROWS = 2500
 
-_RANDOM = ("vca", "random")
+# Coordinates of the samples in leading directions may take as much memory as this.
+_COORDINATE_BYTES = 16 << 20
+
+# Where they do not, this many samples stand for all.
+_MANY_ROWS = 20_000
+
+# In few coordinates the products are cheap, and repeated updates of a sample cost
+# little more than one: they save iterations.
+_N_INNER = 6
+
+# No closer than this: the last digits belong to the full data.
+_REFINED_TOL = 1e-6
 
 
 @dataclass
@@ -40,30 +58,36 @@ class Starts:
     n_components: int
     n_jobs: int | None
 
-    def best(self, problem, rng):
-        """The start with the lowest objective after a few iterations.
+    def best(self, problem, rng, *, max_iter, tol):
+        """The start with the lowest objective after a few iterations, refined.
+
+        All of it works on a smaller problem with nearly the same minima: the
+        coordinates of the samples in their leading directions. Given endmembers are
+        taken as they are, others are refined for up to `max_iter` iterations.
 
         Returns
         -------
         A : ndarray of shape (N, K), M : ndarray of shape (K, L)
         """
-        candidates = [self._scaled(problem, M) for M in self._candidates(problem, rng)]
-        if len(candidates) == 1:
-            return _abundances(problem, candidates[0]), candidates[0]
-        A, M = self._screen(problem, candidates, rng)
-        if A.shape[0] == problem.X.shape[0]:
-            return A, M
-        return _abundances(problem, M), M
+        small = _compressed(problem, self.n_components, rng)
+        candidates = self._candidates(problem, small, rng)
+        candidates = [self._scaled(problem, M) for M in candidates]
+        M = candidates[0]
+        if len(candidates) > 1:
+            screened = replace(_thinned(small), n_inner=_N_INNER)
+            tasks = [(screened, M, _SCREENING, 1e-4) for M in candidates]
+            found = run_tasks(_refine, tasks, n_jobs=self.n_jobs)
+            M = min(found, key=lambda solution: solution.objective).M
+        given = not isinstance(self.init, str)
+        if given or max_iter == 0 or small.basis is None:
+            return _abundances(problem, M), M
+        small = replace(small, n_inner=max(problem.n_inner, _N_INNER))
+        refined = _refine(small, M, max_iter, max(tol, _REFINED_TOL))
+        if refined.A.shape[0] == problem.X.shape[0]:
+            return np.ascontiguousarray(refined.A, dtype=problem.X.dtype), refined.M
+        return _abundances(problem, refined.M), refined.M
 
-    def _screen(self, problem, candidates, rng):
-        screened = _screening_problem(problem, self.n_components, rng)
-        found = run_tasks(
-            _refine, [(screened, M) for M in candidates], n_jobs=self.n_jobs
-        )
-        chosen = min(found, key=lambda solution: solution.objective)
-        return np.ascontiguousarray(chosen.A, dtype=problem.X.dtype), chosen.M
-
-    def _candidates(self, problem, rng):
+    def _candidates(self, problem, small, rng):
         X, K = problem.X, self.n_components
         L = X.shape[1]
         if not isinstance(self.init, str):
@@ -93,7 +117,16 @@ class Starts:
                 for seed in seeds
             ]
         check_enough(X, K)
-        Y, spectra = PixelCloud(X, K).points(K)
+        if small.basis is None or small.X.shape[0] < X.shape[0]:
+            Y, spectra = PixelCloud(X, K).points(K)
+        else:
+            power = problem.norm2 / X.shape[0]
+            cloud = PixelCloud(small.X, K, power=power, n_bands=L)
+            Y, coordinates = cloud.points(K)
+
+            def spectra(chosen):
+                return coordinates(chosen) @ small.basis.T
+
         different = {}
         for seed in seeds:
             chosen = vca_pixels(Y, check_random_state(seed))
@@ -121,28 +154,62 @@ def _abundances(problem, M):
     return solve_abundances(plain, M, tol=0.0)[0]
 
 
-def _refine(problem, M):
-    return solve_cd(problem, _abundances(problem, M), M, max_iter=_SCREENING, tol=1e-7)
+def _refine(problem, M, max_iter, tol):
+    # Bolder than on X: an iteration that has to be taken back costs little.
+    A = _abundances(problem, M)
+    return solve_cd(problem, A, M, max_iter=max_iter, tol=tol, growth=1.1)
 
 
-def _screening_problem(problem, K, rng):
+def _compressed(problem, K, rng):
     """A smaller problem with nearly the same minima.
 
-    Many samples are thinned out and lose their graph; many bands are compressed to
-    the leading directions of the samples, which leaves the endmembers what they are.
+    Many bands are compressed to the leading directions of the samples, which leaves
+    the endmembers what they are. Samples too many even for that are thinned out and
+    lose their graph.
     """
     X = problem.X
     N, L = X.shape
-    if N > _SCREENED_ROWS:
-        chosen = np.unique(rng.randint(N, size=_SCREENED_ROWS))
-        X = X[chosen] if sparse.issparse(X) else np.ascontiguousarray(X[chosen])
-        problem = replace(
-            problem, X=X, graph=Graph.of(None, X.dtype), lam=0.0, norm2=None
-        )
-    d = 4 * K + 4
-    if sparse.issparse(X) or 3 * d > L or L > 1000:
+    d = 2 * K + 4
+    narrow = sparse.issparse(X) or 3 * d > L or L > 1000
+    limit = _MANY_ROWS if narrow else max(_MANY_ROWS, _COORDINATE_BYTES // (d * 8))
+    chosen, size, norm2 = None, N, problem.norm2
+    if N > limit:
+        chosen = np.unique(rng.randint(N, size=_MANY_ROWS))
+        size, norm2 = chosen.size, 0.0
+        problem = replace(problem, graph=Graph.of(None, X.dtype), lam=0.0)
+        if narrow:
+            return replace(problem, X=X[chosen], norm2=None)
+    if narrow:
         return problem
-    _, vectors = np.linalg.eigh((X.T @ X).astype(np.float64))
-    V = np.ascontiguousarray(vectors[:, ::-1][:, :d])
-    Z = np.ascontiguousarray(X @ V.astype(X.dtype))
-    return replace(problem, X=Z, basis=V, norm2=problem.norm2)
+    # A part of the samples shows the directions.
+    part = X[:: max(1, N // _SCREENED_ROWS)]
+    gram = (part.T @ part).astype(np.float64)
+    V = eigh(gram, subset_by_index=[L - d, L - 1], check_finite=False)[1]
+    V = np.ascontiguousarray(V)
+    Z = np.empty((size, d), dtype=X.dtype)
+    right = V.astype(X.dtype)
+    for rows in row_chunks(size, L * X.itemsize):
+        # Chosen samples are never copied all at once.
+        block = X[rows] if chosen is None else X[chosen[rows]]
+        np.matmul(block, right, out=Z[rows])
+        if chosen is not None:
+            norm2 += squared_norm(block)
+    return replace(problem, X=Z, basis=V, norm2=norm2)
+
+
+def _thinned(problem):
+    """Runs of neighbouring samples with the graph inside of them."""
+    X, g = problem.X, problem.graph
+    N = X.shape[0]
+    step = N // _SCREENED_ROWS
+    if step < 2:
+        return problem
+    run = int(np.sqrt(N))
+    chosen = np.flatnonzero(np.arange(N) // run % step == 0)
+    X = X[chosen] if sparse.issparse(X) else np.ascontiguousarray(X[chosen])
+    if problem.lam > 0:
+        W = sparse.csr_array((g.weights, g.indices, g.indptr), shape=(N, N))
+        W = W[chosen][:, chosen]
+        W.sort_indices()
+        g = Graph.of(W, X.dtype).banded()
+    return replace(problem, X=X, graph=g, norm2=None)

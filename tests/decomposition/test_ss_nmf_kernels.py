@@ -11,9 +11,11 @@ from skstruct.decomposition import fcls, nnls_abundances, spa, spatial_affinity,
 from skstruct.decomposition._ss_nmf_kernels import (
     HALF,
     LASSO,
+    WIDTH,
     half_threshold,
     solve_rows,
     sweep,
+    sweep_bands,
 )
 from skstruct.decomposition._ss_nmf_solver import (
     Graph,
@@ -47,10 +49,11 @@ def test_half_threshold_is_the_global_minimiser(z, mu):
 @given(SEEDS, st.sampled_from([1.0, 0.5]), st.sampled_from([0.0, 0.3]), st.booleans())
 def test_sweep_equals_its_numpy_twin(seed, q, alpha, single):
     rng = np.random.default_rng(seed)
-    X, _, M = ref.small_image(seed, (3, 4), K=int(rng.integers(1, 5)))
-    W = ref.window_affinity(X, (3, 4), 3)
+    shape = [(3, 4), (11, 13)][rng.integers(2)]
+    X, _, M = ref.small_image(seed, shape, K=int(rng.integers(1, 7)))
+    W = ref.window_affinity(X, shape, 3)
     lam = rng.choice([0.0, 0.7])
-    A = rng.random((12, len(M))) * (rng.random((12, len(M))) < 0.7)
+    A = rng.random((len(X), len(M))) * (rng.random((len(X), len(M))) < 0.7)
     dtype = np.float32 if single else np.float64
     g = Graph.of(sparse.csr_array(W, dtype=dtype), dtype)
     mode = HALF if q == 0.5 and alpha > 0 else LASSO
@@ -61,7 +64,15 @@ def test_sweep_equals_its_numpy_twin(seed, q, alpha, single):
         got, B, M @ M.T, 0, g.indptr.astype(np.int32), g.indices.astype(np.int32),
         g.weights, lam, alpha, 0.0, mode, q == 0.5, 2, sums,
     )  # fmt: skip
-    want = ref.sweep(A, X @ M.T, M @ M.T, W, lam, alpha, q, 2)
+    banded = g.banded()
+    if q == 1 and lam > 0 and banded.bands is not None:
+        same, terms = A.astype(dtype), np.zeros(6)
+        sweep_bands(
+            same, B, M @ M.T, 0, banded.offsets, banded.bands, lam, alpha, 2, terms
+        )  # fmt: skip
+        assert_allclose(same, got, atol=1e-4 if single else 1e-12)
+        assert_allclose(terms[:4], sums[:4], rtol=1e-4 if single else 1e-10)
+    want = ref.sweep(A, X @ M.T, M @ M.T, W, lam, alpha, q, 2, WIDTH)
     if not single:
         assert_allclose(got, want, atol=1e-10)
         problem = Problem(X, g, lam, alpha, q == 0.5)

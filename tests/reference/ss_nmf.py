@@ -15,18 +15,23 @@ def objective(X, A, M, W=None, lam=0.0, alpha=0.0, q=1.0, delta=0.0):
     return value + 0.5 * delta**2 * np.sum((1 - A.sum(axis=1)) ** 2)
 
 
-def sweep(A, B, G, W, lam, alpha, q, n_inner):
-    """Gauss-Seidel over pixels, and n_inner times over the scalars of each."""
+def sweep(A, B, G, W, lam, alpha, q, n_inner, width):
+    """Blocks of pixels in turn; in one, edges are replaced by their majorisers."""
     A = A.copy()
-    for n in range(A.shape[0]):
-        for _ in range(n_inner):
-            for k in range(A.shape[1]):
-                h = G[k, k] + lam * W[n].sum()
-                c = B[n, k] - A[n] @ G[k] + A[n, k] * G[k, k] + lam * W[n] @ A[:, k]
-                if q == 1:
-                    A[n, k] = max(0.0, (c - alpha) / h)
-                else:
-                    A[n, k] = half_threshold(c / h, 2 * alpha / h)
+    for first in range(0, A.shape[0], width):
+        block = slice(first, first + width)
+        old = A.copy()
+        for n in range(*block.indices(A.shape[0])):
+            inside = W[n, block].sum()
+            h = np.diag(G) + lam * (W[n].sum() + inside)
+            pull = lam * (W[n] @ old + inside * old[n])
+            for _ in range(n_inner):
+                for k in range(A.shape[1]):
+                    c = B[n, k] - A[n] @ G[k] + A[n, k] * G[k, k] + pull[k]
+                    if q == 1:
+                        A[n, k] = max(0.0, (c - alpha) / h[k])
+                    else:
+                        A[n, k] = half_threshold(c / h[k], 2 * alpha / h[k])
     return A
 
 
