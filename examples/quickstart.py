@@ -616,8 +616,8 @@ def causal_row():
         ax.set_title("Sachs: causal graph")
 
     return Row(
-        family="causal",
-        data="Sachs 853 x 11",
+        family="CumulantLvLiNGAM",
+        data="Sachs, 11 proteins",
         pipeline="CumulantLvLiNGAM",
         chosen=f"{found.sum()} edges, {model.n_latents_} latent",
         measure="adjacent in reference ↑",
@@ -670,7 +670,7 @@ def save_figure(rows, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    columns = min(len(rows), 3)
+    columns = min(len(rows), 4)
     lines = math.ceil(len(rows) / columns)
     figure, axes = plt.subplots(
         lines, columns, figsize=(4.6 * columns, 3.9 * lines), squeeze=False,
