@@ -230,8 +230,8 @@ def _plain_case(quick):
         entry["note"] = f"{entry.pop('result').n_iter_} iterations"
     floor = measure({"floor": _passes(X, 4)}, repeats=15)["floor"]["seconds"]
     return case(
-        "Plain NMF, the same problem and start, 200 iterations each (ours: on compressed "
-        "data and on X)",
+        "Plain NMF, the same problem and start, 200 iterations each (ours: on "
+        "compressed data and on X)",
         f"{len(X)} x 198, 4 components",
         measured,
         quality,
