@@ -40,7 +40,7 @@ class Path:
 class Fit:
     """The three estimators on one planted model."""
 
-    params = [(500, 4), (2000, 20)]
+    params = ([(500, 4), (2000, 20)],)
     param_names = ("shape",)
     timeout = 120
 
