@@ -73,6 +73,40 @@ def hidden_block_error(X, mask, predict):
     return -float(np.mean(error**2))
 
 
+def canonical_rotation(Sxx, Syy, Sxy):
+    """Rotations that make two sets of training scores canonical.
+
+    Parameters
+    ----------
+    Sxx, Syy : ndarrays of shape (k, k)
+        Covariances of the scores of each view.
+    Sxy : ndarray of shape (k, k)
+        Their cross-covariance.
+
+    Returns
+    -------
+    Gx, Gy : ndarrays of shape (k, k)
+        ``T @ Gx`` and ``U @ Gy`` have uncorrelated columns of unit variance.
+        Directions without variance, such as components that are zero, get zero.
+    rho : ndarray of shape (k,)
+        Correlations of the rotated scores, descending, in [0, 1].
+    """
+    Wx, Wy = _whitening(Sxx), _whitening(Syy)
+    left, rho, right = np.linalg.svd(Wx.T @ Sxy @ Wy)
+    return Wx @ left, Wy @ right.T, np.minimum(rho, 1.0)
+
+
+def _whitening(S):
+    """``W`` with ``W' S W = I`` on the range of S and zero columns beyond it."""
+    # Scores of very different sizes are no reason to drop the small ones.
+    size = np.sqrt(np.diag(S))
+    size = np.where(size > 0, size, 1.0)
+    d, V = np.linalg.eigh(S / np.outer(size, size))
+    kept = d > 1e-10 * max(d[-1], 0.0)
+    inverse_root = np.where(kept, 1.0 / np.sqrt(np.where(kept, d, 1.0)), 0.0)
+    return V * inverse_root / size[:, None]
+
+
 def cross_prediction(A, B, rho):
     """Covariance-type prediction of one view by the other.
 
@@ -84,7 +118,7 @@ def cross_prediction(A, B, rho):
     A, B : ndarrays of shape (n_samples, n_components)
         Held-out scores, standardised and rotated by training statistics.
     rho : ndarray of shape (n_components,)
-        Training correlations (covariances for PLS).
+        Training correlations.
     """
     A, B = np.asarray(A, dtype=np.float64), np.asarray(B, dtype=np.float64)
     cross = np.mean(A * B, axis=0)

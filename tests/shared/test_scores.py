@@ -9,6 +9,7 @@ from scipy.stats import multivariate_normal
 
 from skstruct._base import deterministic_signs
 from skstruct._scores import (
+    canonical_rotation,
     cross_prediction,
     gaussian_log_density,
     hidden_block_error,
@@ -109,3 +110,28 @@ def test_fetch_downloads_verifies_and_names_the_way_out(tmp_path):
     with pytest.raises(OSError, match="could not be downloaded .* as c.bin"):
         fetch_file("c.bin", (tmp_path / "no").as_uri(), good, data_home=home)
     assert not (home / "c.bin").exists()
+
+
+def test_canonical_rotation_is_cca_of_the_scores():
+    rng = np.random.default_rng(0)
+    T = rng.standard_normal((60, 3)) * [1e-6, 1.0, 1e6]  # scales are no obstacle
+    U = T[:, :2] @ rng.standard_normal((2, 3)) + rng.standard_normal((60, 3))
+    T, U = T - T.mean(axis=0), U - U.mean(axis=0)
+    Gx, Gy, rho = canonical_rotation(T.T @ T / 60, U.T @ U / 60, T.T @ U / 60)
+    A, B = T @ Gx, U @ Gy
+    assert_allclose(A.T @ A / 60, np.eye(3), atol=1e-9)
+    assert_allclose(B.T @ B / 60, np.eye(3), atol=1e-9)
+    assert_allclose(A.T @ B / 60, np.diag(rho), atol=1e-9)
+    expected = np.linalg.svd(np.linalg.qr(T)[0].T @ np.linalg.qr(U)[0])[1]
+    assert_allclose(rho, expected, atol=1e-9)
+    # On training rows the score is the sum of squared correlations.
+    assert_allclose(cross_prediction(A, B, rho), np.sum(rho**2))
+
+
+def test_canonical_rotation_gives_zero_to_zero_components():
+    S = np.diag([2.0, 0.0])
+    Gx, Gy, rho = canonical_rotation(S, S, np.diag([1.0, 0.0]))
+    assert_allclose(rho, [0.5, 0.0])
+    assert np.isfinite(Gx).all() and np.isfinite(Gy).all() and np.all(Gx[1] == 0)
+    zero = np.zeros((2, 2))
+    assert_allclose(canonical_rotation(zero, zero, zero)[2], 0.0)
