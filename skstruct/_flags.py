@@ -12,6 +12,8 @@ from numbers import Integral
 
 import numpy as np
 
+from ._flags_kernels import polar_jacobi
+
 
 def check_flag_type(flag_type, name="flag_type", *, limit=None, limit_text=""):
     """Increasing positive dimensions as a tuple of int; an int is one subspace.
@@ -87,7 +89,8 @@ def polar(M):
     """
     k = M.shape[-1]
     if M.ndim == 2 and M.size <= 512:
-        return _polar_svd(M)
+        U = np.empty(M.shape)
+        return U if k <= 8 and polar_jacobi(M, U) else _polar_svd(M)
     gram = np.swapaxes(M, -1, -2) @ M
     size, V = np.linalg.eigh(gram)
     # The inverse square root of the Gram matrix loses twice the digits of the

@@ -156,6 +156,19 @@ def test_polar_factor(shape):
     assert_allclose(np.sum(M * U, axis=(-2, -1)), nuclear, rtol=1e-8)
 
 
+@pytest.mark.parametrize("condition", [1.0, 1e4, 1e8, 1e12])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (10, 3), (64, 8)])
+def test_polar_factor_of_small_ill_conditioned_matrices(shape, condition):
+    rng = np.random.default_rng(1)
+    p, k = shape
+    U, V = random_frame(p, k, rng), random_frame(k, k, rng)
+    M = 1e-200 * (U * np.geomspace(1.0, 1.0 / condition, k)) @ V.T
+    found = polar(M)
+    assert_allclose(found.T @ found, np.eye(k), atol=1e-14 * k)
+    # A polar factor moves by the relative error of the smallest singular value.
+    assert_allclose(found, U @ V.T, atol=3e-15 * k * condition)
+
+
 def test_messages():
     U, W = np.eye(5)[:, :3], np.eye(5)[:, :3]
     with pytest.raises(ValueError, match=r"Frame 1 of U is not orthonormal.*0.21"):
