@@ -57,12 +57,32 @@ def test_accuracy_of_one_pass(load, target, beta, expected):
     assert model.score(X_test, y_test) >= expected - 2.01 / len(y_test)
 
 
-def test_digits_need_wide_components():
-    """64 features: with delta=1 one pass gives 0.967 and 98 components here; wider
-    ones are fewer and better than the prototype's 0.970 (0.972 with one-hot)."""
+def test_digits_with_one_hot_classes_depend_on_the_order_of_rows():
+    """The prototype's 0.972 is one order of the rows; over 20 orders this class gives
+    0.957 with a standard deviation of 0.008. It exceeds 0.972 at delta=0.3 alone, with
+    a component for nearly every row."""
+    X, y = load_digits(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    n = 2 * len(y) // 3
+    scores, sizes = [], []
+    for seed in range(4):
+        order = np.random.default_rng(seed).permutation(len(y))
+        model = IncrementalGaussianMixtureClassifier(target="onehot", delta=1.0)
+        model.fit(X[order[:n]], y[order[:n]])
+        scores.append(model.score(X[order[n:]], y[order[n:]]))
+        sizes.append(model.n_components_)
+    # Three standard errors of the mean of four orders.
+    assert abs(np.mean(scores) - 0.957) < 3 * 0.008 / np.sqrt(4)
+    assert 65 <= min(sizes) and max(sizes) <= 90
+
+
+def test_digits_per_class_need_wide_components():
+    """64 features: with delta=1 one pass gives .961 (standard deviation .005 over 20
+    orders of the rows); wider components are fewer and better than the prototype's
+    0.970."""
     X, y, X_test, y_test = _split(load_digits)
     model = IncrementalGaussianMixtureClassifier(delta=3.0).fit(X, y)
-    assert model.score(X_test, y_test) > 0.972
+    assert model.score(X_test, y_test) >= 0.980
     assert model.n_components_ < 40
 
 
