@@ -170,18 +170,25 @@ def run_in_environment(python, script, payload):
     return {k: v.item() if v.ndim == 0 else v for k, v in loaded.items()}
 
 
-def write(family, cases, *, packages, quick):
-    """Save the cases of a family as JSON with the machine and the versions."""
-    RESULTS.mkdir(exist_ok=True)
-    record = {
-        "family": family,
+def provenance(*packages):
+    """Date, machine and versions of a measurement."""
+    return {
         "date": time.strftime("%Y-%m-%d"),
-        "quick": quick,
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "threads": os.environ.get("OPENBLAS_NUM_THREADS", "default"),
         "processor": _processor(),
         "versions": versions(*packages),
+    }
+
+
+def write(family, cases, *, packages, quick):
+    """Save the cases of a family as JSON with the machine and the versions."""
+    RESULTS.mkdir(exist_ok=True)
+    record = {
+        "family": family,
+        "quick": quick,
+        **provenance(*packages),
         "peak_memory_of_run_mb": round(
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         ),
