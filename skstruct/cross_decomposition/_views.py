@@ -124,6 +124,10 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
     def _n_features_out(self):
         return self.x_weights_.shape[1]
 
+    def _project_y(self, y):
+        """Scores of validated rows of the second view; a kernel view overrides it."""
+        return project(y, self.y_weights_, self.y_mean_, self.y_scale_)
+
     def _output(self, scores, X):
         return scores.astype(X.dtype, copy=False)
 
@@ -156,7 +160,7 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
         )
         return (
             self._output(project(X, self.x_weights_, self.x_mean_, self.x_scale_), X),
-            self._output(project(y, self.y_weights_, self.y_mean_, self.y_scale_), y),
+            self._output(self._project_y(y), y),
         )
 
     def fit_transform(self, X, y):
@@ -236,7 +240,7 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
             X, y, reset=False, min_samples=1, accept_sparse=_accepts(self)
         )
         T = project(X, self.x_weights_, self.x_mean_, self.x_scale_)
-        U = project(y, self.y_weights_, self.y_mean_, self.y_scale_)
+        U = self._project_y(y)
         return cross_prediction(T @ self._x_rotation, U @ self._y_rotation, self._rho)
 
     def __sklearn_tags__(self):
