@@ -26,11 +26,8 @@ def mate_retrieval_score(A, B):
     Returns
     -------
     scores : Bunch
-        a_to_b, b_to_a : float
-            Share of the rows whose mate comes first.
-        mrr_a_to_b, mrr_b_to_a : float
-            Mean of 1 / rank of the mate.
-
+        Four floats: ``a_to_b`` and ``b_to_a``, the share of the rows whose mate comes
+        first, and ``mrr_a_to_b`` and ``mrr_b_to_a``, the mean of 1 / rank of the mate.
         Equal cosines count by their average over random orders: if every cosine is
         the same, the share is 1 / n_samples.
 

@@ -25,12 +25,12 @@ INSTANCES = {
         kinds=(*Spec([]).kinds, "sparse"),
         rank_designs=[
             # A random seed may be a sample in which no further component is large:
-            # only chosen seeds find each component as soon as they can.
+            # only seeds chosen among enough candidates find each as soon as they can.
             RankDesign(
                 name=f"rank-{rank}",
                 make=lambda seed, rank=rank: _design(seed, rank),
                 estimator=lambda: PrimalDualSparseCCA(
-                    seeds="max_corr", n_candidates=8, random_state=0
+                    seeds="max_corr", n_candidates=20, random_state=0
                 ),
                 grid={"n_components": range(1, 5)},
                 truth={"n_components": rank},
