@@ -23,7 +23,7 @@ _FIRST_SET = 64
 # equations on it are solved.
 _MAX_PASS = 50
 # Pivots of one Newton phase that run into a bound.
-_MAX_PIVOT = 10
+_MAX_PIVOT = 40
 # Squared pivots below this share of the largest entry mark dependent columns.
 _DEPENDENT = 1e-13
 # A gap below this share of the starting objective is rounding.
