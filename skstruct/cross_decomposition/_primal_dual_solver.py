@@ -21,7 +21,9 @@ _MAX_CONDITION = 1e12
 _FIRST_SET = 64
 # Passes of coordinate descent before the support is taken for a guess and the
 # equations on it are solved.
-_MAX_PASS = 50
+_MAX_PASS = 200
+# Descent ends when a pass gains less than this share of the duality gap.
+_DESCENT_TOL = 1e-4
 # Pivots of one Newton phase that run into a bound.
 _MAX_PIVOT = 40
 # Squared pivots below this share of the largest entry mark dependent columns.
@@ -242,7 +244,7 @@ def solve(view, K, k, mu, gamma, tau, *, tol=1e-6, max_iter=1000, screening=True
     duals = np.flatnonzero(k_squares > 0)
     duals = duals[duals != k]
     others = np.arange(n) != k
-    descent_tol, chosen_before = 0.1, np.empty(0, int)
+    descent_tol, chosen_before = _DESCENT_TOL, np.empty(0, int)
     objective, gap, converged = start, 0.0, True
 
     for n_iter in range(1, max_iter + 1):  # noqa: B007 - reported
