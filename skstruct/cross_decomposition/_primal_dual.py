@@ -15,7 +15,10 @@ from .._callbacks import CallbackSupportMixin, fit_callbacks
 from .._parallel import run_tasks
 from .._validation import check_at_most
 from ._primal_dual_solver import Components, PrimalView, default_penalties, solve
-from ._views import BLOCK_ROWS, TwoViewMixin, column_standardization, project
+from ._views import TwoViewMixin, column_standardization, project
+
+# Rows of a kernel that are computed at a time.
+_KERNEL_ROWS = 4096
 
 
 class PrimalDualSparseCCA(CallbackSupportMixin, TwoViewMixin):
@@ -502,7 +505,7 @@ class PrimalDualSparseCCA(CallbackSupportMixin, TwoViewMixin):
         # Centring the weights centres the rows of the kernel.
         Z = self.y_weights_ - self.y_weights_.mean(axis=0)
         scores = np.empty((y.shape[0], Z.shape[1]))
-        for rows in gen_batches(y.shape[0], BLOCK_ROWS):
+        for rows in gen_batches(y.shape[0], _KERNEL_ROWS):
             scores[rows] = (self._kernel_rows(y[rows], y_fit) - self._kernel_mean) @ Z
         return scores
 
