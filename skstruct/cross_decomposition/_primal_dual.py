@@ -269,9 +269,9 @@ class PrimalDualSparseCCA(CallbackSupportMixin, TwoViewMixin):
         K, k_unit = self._training_kernel(y)
         components, units = Components(view, K), (x_unit, k_unit)
         with fit_callbacks(self, X=X, y=y, max_iter=self.n_components) as step:
-            dropped = self._extract(components, pool, rng, units, step)
+            dropped, stopped = self._extract(components, pool, rng, units, step)
         self._store(components, units, y)
-        self._warn(components, dropped)
+        self._warn(components, dropped, stopped)
         return self
 
     def _kernel_is(self, name):
@@ -376,15 +376,15 @@ class PrimalDualSparseCCA(CallbackSupportMixin, TwoViewMixin):
         return rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
 
     def _extract(self, components, pool, rng, units, step):
-        """Find, one after the other, the seeds and pairs; returns the dropped seeds."""
+        """Find seeds and pairs; returns the dropped seeds and if a callback stopped."""
         dropped = []
         for i in range(self.n_components):
             found, pool = self._next_pair(components, pool, rng, units, dropped)
             if found is None or not components.add(found):
                 break
             if step(i, found.objective):
-                break
-        return dropped
+                return dropped, True
+        return dropped, False
 
     def _next_pair(self, components, pool, rng, units, dropped):
         """The next usable pair and the seeds that are left."""
@@ -460,9 +460,9 @@ class PrimalDualSparseCCA(CallbackSupportMixin, TwoViewMixin):
             T.T @ T / n, S.T @ S / n, T.T @ S / n, x_on_x / n, y_on_x / n
         )
 
-    def _warn(self, components, dropped):
+    def _warn(self, components, dropped, stopped):
         pairs, missing = components.pairs, self.n_components - self.n_components_
-        if missing:
+        if missing and not stopped:
             why = (
                 "the views have no more directions in common with a seed"
                 if components.exhausted

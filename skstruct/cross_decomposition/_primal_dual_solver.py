@@ -317,45 +317,60 @@ def _newton(X, w, K, dual_set, e, mu, gamma, tau):
 
     Free are the nonzero w_j, with their sign, and 0 < e_j < 1. The objective is
     quadratic there, so a step that meets no bound is the minimum; one that does is
-    cut there, which never raises the objective, and the coordinate is fixed.
+    cut there, which never raises the objective, and the coordinate is fixed. Where
+    free columns are dependent, coordinates move along a combination that leaves the
+    residual as it is and lowers the penalties until one of them is at its bound.
     """
     free_w = np.flatnonzero(w)
     free_e = dual_set[(e[dual_set] > 0) & (e[dual_set] < 1)]
     m, size = free_w.size, free_w.size + free_e.size
-    if not 0 < size <= K.shape[0]:
+    if size == 0:
         return
     M = np.concatenate([tau * X[free_w], (tau - 1) * K[free_e]])
-    z = np.concatenate([w[free_w], e[free_e]])
+    z = start = np.concatenate([w[free_w], e[free_e]])
     positive = z > 0
     low, high = np.where(positive, 0.0, -np.inf), np.where(positive, np.inf, 0.0)
     high[m:] = 1.0
-    G = M @ M.T
-    slope = M @ (tau * (w @ X) - (1 - tau) * (e @ K))
-    slope[:m] += 0.5 * mu * np.sign(z[:m])
-    slope[m:] += 0.5 * gamma
+    penalty = np.full(size, 0.5 * gamma)
+    penalty[:m] = 0.5 * mu * np.sign(z[:m])
+    r = tau * (w @ X) - (1 - tau) * (e @ K)
+    G, slope = M @ M.T, M @ r + penalty
     free = np.arange(size)
-    for _ in range(_MAX_PIVOT):
+    for _ in range(_MAX_PIVOT + max(0, size - K.shape[0])):
         block = G[np.ix_(free, free)]
         factor, pivots, rank, _ = dpstrf(block, tol=_DEPENDENT * block.max(), lower=1)
-        if rank < free.size:
-            # The equations of dependent columns have no single solution: the
-            # superfluous ones keep their values.
-            free = free[np.sort(pivots[:rank] - 1)]
-            continue
-        step = np.empty(free.size)
-        order = pivots - 1
-        step[order] = -linalg.cho_solve((factor, True), slope[free[order]])
+        order, step = pivots - 1, np.zeros(free.size)
+        basis = order[:rank]
+        dependent = rank < free.size
+        if dependent:
+            extra = order[rank]
+            step[basis] = -linalg.cho_solve(
+                (factor[:rank, :rank], True), block[basis, extra]
+            )
+            step[extra] = 1.0
+            cost = penalty[free] @ step
+            step *= -np.sign(cost) if cost else -np.sign(z[free[extra]])
+        else:
+            step[basis] = -linalg.cho_solve((factor, True), slope[free[basis]])
         bound = np.where(step < 0, low[free], high[free])
         room = np.full(free.size, np.inf)
         np.divide(bound - z[free], step, out=room, where=step != 0)
         first = np.argmin(room)
-        length = min(1.0, room[first])
+        length = room[first] if dependent else min(1.0, room[first])
+        if not np.isfinite(length):
+            free = np.delete(free, extra)
+            continue
+        z = z.copy()
         z[free] += length * step
-        if length == 1.0:
+        if not dependent and length < room[first]:
             break
         z[free[first]] = bound[first]
         slope += length * (G[:, free] @ step)
         free = np.delete(free, first)
         if not free.size:
             break
-    w[free_w], e[free_e] = z[:m], z[m:]
+    moved = z - start
+    change = moved @ (2 * (M @ r + penalty) + G @ moved)
+    # Rounding of nearly dependent columns must not undo what was reached.
+    if change <= 0:
+        w[free_w], e[free_e] = z[:m], z[m:]

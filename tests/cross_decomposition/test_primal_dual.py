@@ -381,6 +381,33 @@ def test_components_are_logged(caplog):
     assert len(caplog.records) == 2
 
 
+def test_a_callback_stops_between_components():
+    pytest.importorskip("sklearn.callback")
+
+    class StopAtTwo:
+        seen = 0
+
+        def setup(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context):
+            if context.task_name == "iteration":
+                self.seen += 1
+                return self.seen == 2
+            return False
+
+        def teardown(self, estimator, context):
+            pass
+
+    X, y = data()
+    cca = PrimalDualSparseCCA(3, seeds=SEEDS).set_callbacks(StopAtTwo()).fit(X, y)
+    assert cca.n_components_ == 2 and cca.transform(X).shape == (60, 3)
+    assert not cca.transform(X)[:, 2].any()
+
+
 def test_precomputed_kernel_in_a_grid_search():
     X, y = data()
     search = GridSearchCV(

@@ -148,7 +148,7 @@ def test_optimum_is_that_of_an_interior_point_solver(kernel, alpha, alpha_dual):
         assert_allclose(pair.Ke, K @ e.value, atol=1e-4 * np.abs(pair.Ke).max())
 
 
-@pytest.mark.parametrize("alpha", [0.1, 1.0, 2.0])
+@pytest.mark.parametrize("alpha", [1e-4, 0.01, 0.1, 1.0, 2.0])
 @pytest.mark.parametrize("make", ["planted", "duplicates", "few"])
 def test_certificate(make, alpha):
     """The gap reported is that of the whole program; dependent columns included."""
@@ -159,7 +159,8 @@ def test_certificate(make, alpha):
         if make == "few":
             X = X[:, :3]
         mu, gamma = ref.penalties(X, K, seed, alpha=alpha, alpha_dual=0.7)
-        pair = solve(view_of(X), K, seed, mu, gamma, 0.5)
+        # Few working sets even where the optimum nearly interpolates.
+        pair = solve(view_of(X), K, seed, mu, gamma, 0.5, max_iter=60)
         assert pair.gap <= 1e-6 * pair.objective
         assert gap_share(X, K, pair) <= 1e-6
         assert_allclose(
