@@ -2,4 +2,6 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-__all__: list[str] = []
+from ._primal_dual import PrimalDualSparseCCA
+
+__all__ = ["PrimalDualSparseCCA"]

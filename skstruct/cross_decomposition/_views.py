@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import gen_batches
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import (
     check_array,
@@ -87,9 +88,13 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
     of the scores.
     """
 
+    # Scores are the data of inverse_transform, not metadata to be routed.
+    __metadata_request__inverse_transform = {"x_scores": UNUSED}
+
     def _validate_views(self, X, y, *, reset, **check_params):
         """Both views as arrays, remembering the width and the shape of y."""
-        y_is_1d = np.ndim(y) == 1
+        # np.ndim would refuse objects that only convert to arrays.
+        y_is_1d = np.asarray(y).ndim == 1
         X, y = validate_two_views(self, X, y, reset=reset, **check_params)
         if reset:
             self._n_targets_in = y.shape[1]
@@ -124,6 +129,10 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
     def _n_features_out(self):
         return self.x_weights_.shape[1]
 
+    def _project_y(self, y):
+        """Scores of validated rows of the second view; a kernel view overrides it."""
+        return project(y, self.y_weights_, self.y_mean_, self.y_scale_)
+
     def _output(self, scores, X):
         return scores.astype(X.dtype, copy=False)
 
@@ -156,7 +165,7 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
         )
         return (
             self._output(project(X, self.x_weights_, self.x_mean_, self.x_scale_), X),
-            self._output(project(y, self.y_weights_, self.y_mean_, self.y_scale_), y),
+            self._output(self._project_y(y), y),
         )
 
     def fit_transform(self, X, y):
@@ -236,7 +245,7 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
             X, y, reset=False, min_samples=1, accept_sparse=_accepts(self)
         )
         T = project(X, self.x_weights_, self.x_mean_, self.x_scale_)
-        U = project(y, self.y_weights_, self.y_mean_, self.y_scale_)
+        U = self._project_y(y)
         return cross_prediction(T @ self._x_rotation, U @ self._y_rotation, self._rho)
 
     def __sklearn_tags__(self):
