@@ -117,20 +117,16 @@ def fit_gmm(Z, tau, options, prior, random_state, warm=None):
     starts = [_start_graph(first, np.zeros((p, p))), _start_graph(first, regressions)]
     if np.array_equal(starts[0].mask_B, starts[1].mask_B):
         starts.pop()
-    if required is None and forbidden is None:
-        latents = first.latents_first()
-        if latents.mask_L.shape[1]:
-            starts.append(latents)
     ends = {}
     for start in starts:
         end = first.run(start)
         ends[end.key] = end
-    for _ in range(options["n_restarts"]):
+    for number in range(options["n_restarts"]):
         best = min(ends.values(), key=lambda m: m.criterion)
         # Sparse graphs without latents have been found right in every simulation.
         if best.mask_L.shape[1] == 0 and best.mask_B.sum() <= 1.5 * p:
             break
-        end = first.run(_thinned(first, best, random_state))
+        end = first.run(_thinned(first, best, number == 1, random_state))
         if end.key not in ends or end.criterion < ends[end.key].criterion:
             ends[end.key] = end
     if last is first:
@@ -141,12 +137,14 @@ def fit_gmm(Z, tau, options, prior, random_state, warm=None):
     return refine(first, last, best), last
 
 
-def _thinned(search, model, rng):
-    """A random third of the edges and loadings removed, for a restart."""
+def _thinned(search, model, latents_only, rng):
+    """A random third of the edges and loadings removed, or all edges: a restart."""
     mask_B = model.mask_B & (rng.uniform(size=model.mask_B.shape) > 1 / 3)
+    mask_L = model.mask_L & (rng.uniform(size=model.mask_L.shape) > 1 / 3)
+    if latents_only and model.mask_L.shape[1]:
+        mask_B, mask_L = np.zeros_like(model.mask_B), model.mask_L
     if not search.allowed(mask_B):
         mask_B = model.mask_B
-    mask_L = model.mask_L & (rng.uniform(size=model.mask_L.shape) > 1 / 3)
     thin = search.changed(model, mask_B, mask_L)
     for k in range(mask_L.shape[1] - 1, -1, -1):
         if mask_L[:, k].sum() < search.min_children:

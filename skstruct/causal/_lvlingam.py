@@ -68,10 +68,11 @@ class CumulantLvLiNGAM(
         the moments by less; the chosen one is refitted to 1e-9.
     max_iter : int, default=12
         Levenberg-Marquardt steps for a candidate.
-    n_restarts : int, default=2
+    n_restarts : int, default=4
         Further searches, each from the best structure without a random third of its
-        edges and loadings; against local optima. Left out where the best structure is
-        sparse and without latents.
+        edges and loadings, the second from its latents alone; against local optima.
+        Left out where the best structure is sparse and without latents. Most end
+        where an earlier search came by, and cost little.
     n_jobs : int, default=None
         Threads for candidates and bootstrap replicates. Results do not depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -140,9 +141,9 @@ class CumulantLvLiNGAM(
     component that does not reach x_i is its variance: this is how edges get a
     direction. The moments are weighted by the inverse of their estimated covariance,
     shrunk to its diagonal by K / (K + n). A structure costs log(n) per edge and loading
-    and 2 per free weight. The search starts from the empty graph, from DirectLiNGAM's
-    and from latents alone, and moves by adding, deleting and reversing edges and
-    loadings and by inserting, splitting, merging and removing latents.
+    and 1 per free weight. The search starts from the empty graph and from
+    DirectLiNGAM's and moves by adding, deleting and reversing edges and loadings and by
+    inserting, splitting, merging and removing latents.
 
     With p columns the moments number K = p (p + 1) / 2 (1 + 2p); their covariance costs
     n K^2, the only part that grows with the rows. Tables of more than 12 columns are
@@ -204,7 +205,7 @@ class CumulantLvLiNGAM(
         prior_knowledge=None,
         tol=0.02,
         max_iter=12,
-        n_restarts=2,
+        n_restarts=4,
         n_jobs=None,
         random_state=None,
         verbose=0,
