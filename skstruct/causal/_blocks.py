@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from . import _gmm_kernels as kernels
-from ._moments import compute_moments
+from ._moments import compute_moments, weight_effects
 from ._olc import OneLatentComponent
 from ._search import Search, empty_model, is_acyclic, paths, refine
 from ._starts import direct_order, order_regressions
@@ -199,10 +199,11 @@ def fit_olc(Z, tau, options, prior, test, alpha):
     return model, search, found
 
 
-def finish(search, model):
-    """Tight refit, sign and order of latents; standard errors of the parameters.
+def finish(search, model, Z, tau):
+    """Tight refit, sign and order of latents; corrected estimates, standard errors.
 
-    Returns the model, standard errors of B and Lam (nan where absent).
+    Returns the model, its edges and loadings without their bias of first order,
+    standard errors of both (nan where absent) and the number of parameters.
     """
     model = search.fit(model, steps=200, tol=1e-9)
     children = [tuple(model.children(k)) for k in range(model.mask_L.shape[1])]
@@ -221,15 +222,23 @@ def finish(search, model):
         M.start, M.ea, M.eb, model.mask_B, model.mask_L,
         model.B, model.Lam, model.k2, model.d,
     )  # fmt: skip
-    N = J @ M.H @ J.T
-    variance = np.diag(np.linalg.pinv(N, hermitian=True)) / M.n
-    se = np.sqrt(np.maximum(variance, 0.0))
+    HJ = M.H @ J.T
+    W = np.linalg.pinv(J @ HJ, hermitian=True) @ HJ.T
+    bias, variance = weight_effects(Z, tau, M, J, W, search.n_jobs)
+    se = np.sqrt(variance)
     edges = int(model.mask_B.sum())
-    loadings = int(model.mask_L.sum())
-    se_B, se_L = np.full(model.B.shape, np.nan), np.full(model.Lam.shape, np.nan)
-    se_B[model.mask_B] = se[:edges]
-    se_L[model.mask_L] = se[edges : edges + loadings]
-    return model, se_B, se_L, len(J)
+    found = []
+    for start, values, mask in (
+        (0, model.B, model.mask_B),
+        (edges, model.Lam, model.mask_L),
+    ):
+        where = slice(start, start + int(mask.sum()))
+        better, error = values.copy(), np.full(mask.shape, np.nan)
+        better[mask] -= bias[where]
+        error[mask] = se[where]
+        found.append((better, error))
+    (B, se_B), (Lam, se_L) = found
+    return model, B, Lam, se_B, se_L, len(J)
 
 
 def margins(search, model):

@@ -311,7 +311,7 @@ class CumulantLvLiNGAM(
         return self
 
     def _solve(self, Z, columns, prior, options, rng, test, warm=None):
-        """Model, standard errors, counts, margins and trace of one block."""
+        """Model, estimates, counts, margins and trace of one block."""
         Z = np.ascontiguousarray(Z[:, columns])
         tau = self._tau[columns]
         sub = tuple(
@@ -321,8 +321,8 @@ class CumulantLvLiNGAM(
         if len(columns) == 1:
             model = empty_model(1)
             none = np.full((1, 1), np.nan)
-            lone = np.full((1, 0), np.nan)
-            return model, none, lone, 0, none, [], [], None
+            estimates = model.B, model.Lam, none, model.Lam
+            return model, estimates, 0, none, [], [], None
         if self.method == "olc":
             model, search, found = fit_olc(Z, tau, options, sub, test, self.alpha)
             trace = found.decisions + search.trace
@@ -330,7 +330,7 @@ class CumulantLvLiNGAM(
         else:
             model, search = fit_gmm(Z, tau, options, sub, rng, warm)
             trace = search.trace
-        model, se_B, se_L, size = finish(search, model)
+        model, B, Lam, se_B, se_L, size = finish(search, model, Z, tau)
         if self.method == "gmm" and warm is None:
             margin = margins(search, model)
             undetermined = [
@@ -343,7 +343,8 @@ class CumulantLvLiNGAM(
             for move, value in trace:
                 _logger.info("%s: %.6g", move, value)
         dof = len(search.moments.c) - size
-        return model, se_B, se_L, dof, margin, undetermined, trace, search.moments
+        estimates = B, Lam, se_B, se_L
+        return model, estimates, dof, margin, undetermined, trace, search.moments
 
     def _assemble(self, parts, n, p):
         """Attributes in the units of the data from the fitted blocks."""
@@ -359,12 +360,12 @@ class CumulantLvLiNGAM(
         latents = []
         first = 0
         for columns, part in zip(self.blocks_, parts):
-            model, s_B, s_L, dof, mg, undetermined, trace, moments = part
+            model, (B_, Lam_, s_B, s_L), dof, mg, undetermined, trace, moments = part
             place = np.ix_(columns, columns)
-            B[place], se[place], margin[place] = model.B, s_B, mg
+            B[place], se[place], margin[place] = B_, s_B, mg
             k2[columns] = model.k2
             for k in range(model.mask_L.shape[1]):
-                Lam[columns, first] = model.Lam[:, k]
+                Lam[columns, first] = Lam_[:, k]
                 se_L[columns, first] = s_L[:, k]
                 latents.append([int(columns[c]) for c in model.children(k)])
                 first += 1
