@@ -134,7 +134,9 @@ def fit_gmm(Z, tau, options, prior, random_state, warm=None):
     near = sorted(ends.values(), key=lambda m: m.criterion)
     refitted = [last.fit(m) for m in near]
     best = min(refitted, key=lambda m: m.criterion)
-    return refine(first, last, best), last
+    best = refine(first, last, best)
+    last.trace[:0] = first.trace
+    return best, last
 
 
 def _thinned(search, model, latents_only, rng):

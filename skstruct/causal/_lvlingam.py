@@ -117,7 +117,8 @@ class CumulantLvLiNGAM(
     undetermined_pairs_ : list of tuples
         Pairs whose direction is undetermined.
     trace_ : list of (str, float)
-        Accepted moves with their criterion; for "olc" decisions with p-values.
+        Accepted moves of all searches with their criterion (that of the "pair"
+        moments in the first stage of two); for "olc" decisions with p-values.
     n_iter_ : int
         Number of accepted moves, at least one.
     blocks_ : list of ndarrays

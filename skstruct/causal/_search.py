@@ -412,8 +412,12 @@ class Search:
         """Correlated triples with two edges or three; larger sets that are cliques."""
         adjacent = model.mask_B | model.mask_B.T
         S, n = self.moments.S, self.moments.n
+        dependent = np.abs(S) > 3 / np.sqrt(n)
+        if self.forbidden is not None:
+            # No edge can show that a latent is missing between these.
+            adjacent |= self.forbidden & self.forbidden.T & dependent
         # The effects of an edge and of a latent may cancel in the correlation.
-        dependent = (np.abs(S) > 3 / np.sqrt(n)) | adjacent
+        dependent |= adjacent
         sets = [set(model.children(k)) for k in range(model.mask_L.shape[1])]
         for size in range(self.min_children, max(self.min_children, 5) + 1):
             pairs = size * (size - 1) // 2
@@ -450,6 +454,8 @@ class Search:
         elif len(group) > 3:
             # One edge of a larger set survives: each is tried.
             variants += [([e for e in inside if e != kept], 0.9) for kept in inside]
+        if self.required is not None:
+            variants = [([e for e in r if not self.required[e]], f) for r, f in variants]
         for removed, factor in variants:
             mask_B, B = model.mask_B.copy(), model.B.copy()
             for edge in inside:
