@@ -501,6 +501,29 @@ def test_sachs_rows_are_the_first_of_the_pooled_file():
     assert len(sachs.edges) == sachs.adjacency_matrix.sum() == 18
 
 
+@pytest.mark.parametrize(
+    ("name", "edges", "latents"),
+    [
+        (
+            "6vars_top_latent",
+            [(3, 0), (0, 1), (2, 1), (0, 5), (0, 4), (2, 4)],
+            [[2, 3]],
+        ),
+        ("6vars_mid_latent", [(5, 1), (5, 3), (1, 0), (3, 0), (0, 2), (0, 4)], []),
+    ],
+)
+def test_lingam_examples(name, edges, latents):
+    # The hidden cause of the second (-.6, -.5) is too weak for 300 rows.
+    X = np.loadtxt(
+        shared_data("lingam_latent_examples", f"{name}.csv"), delimiter=",", skiprows=1
+    )[:, :6]
+    model = CumulantLvLiNGAM(min_children=2, random_state=0).fit(X)
+    assert sorted((int(j), int(i)) for i, j in np.argwhere(model.effects_)) == sorted(
+        edges
+    )
+    assert model.latent_children_ == latents
+
+
 def test_display():
     plt = pytest.importorskip("matplotlib.pyplot")
     from skstruct.plotting import CausalGraphDisplay
