@@ -13,23 +13,50 @@ from ._olc import OneLatentComponent
 from ._search import Search, empty_model, is_acyclic, paths, refine
 from ._starts import direct_order, order_regressions
 
-# Above this width a table is cut into its correlated parts.
-_WHOLE = 12
+# Above this width a false link between two blocks would cost much time.
+_NARROW = 12
 
 
 def correlated_blocks(Z):
     """Column groups without correlation between them.
 
-    A correlation counts when it exceeds the price of an edge after allowance for the
-    number of pairs: one false link would join two blocks.
+    A correlation counts when it exceeds the price of an edge, in wide tables after
+    allowance for the number of pairs. Blocks are fitted apart: the moments between
+    them hold nothing but noise, which at a thousand rows hides latents.
     """
     n, p = Z.shape
-    if p <= _WHOLE:
-        return [np.arange(p)]
     S = Z.T @ Z / n
-    linked = n * S**2 > np.log(n) + 2 * np.log(p * (p - 1) / 2)
-    count, label = connected_components(linked, directed=False)
+    limit = np.log(n)
+    if p > _NARROW:
+        limit += 2 * np.log(p * (p - 1) / 2)
+    count, label = connected_components(n * S**2 > limit, directed=False)
     return [np.flatnonzero(label == k) for k in range(count)]
+
+
+def share_latents(criteria, limit):
+    """Numbers of latents of the blocks with the smallest total criterion.
+
+    Parameters
+    ----------
+    criteria : list of lists
+        ``criteria[b][k]``: criterion of block b with at most k latents.
+    limit : int
+        Latents in all.
+
+    Returns
+    -------
+    numbers : list of int
+    """
+    best = [(0.0, [])] + [(np.inf, [])] * limit
+    for options in criteria:
+        best = [
+            min(
+                (best[used - k][0] + value, [*best[used - k][1], k])
+                for k, value in enumerate(options[: used + 1])
+            )
+            for used in range(limit + 1)
+        ]
+    return min(best)[1]
 
 
 def prior_masks(prior, p):

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 
 import networkx as nx
@@ -15,7 +16,15 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .._base import StructEstimator
 from .._parallel import run_tasks
-from ._blocks import correlated_blocks, finish, fit_gmm, fit_olc, margins, prior_masks
+from ._blocks import (
+    correlated_blocks,
+    finish,
+    fit_gmm,
+    fit_olc,
+    margins,
+    prior_masks,
+    share_latents,
+)
 from ._bootstrap import CausalBootstrap
 from ._checks import check_columns, warn_columns
 from ._independence import IndependenceTest
@@ -122,7 +131,7 @@ class CumulantLvLiNGAM(
     n_iter_ : int
         Number of accepted moves, at least one.
     blocks_ : list of ndarrays
-        Groups of columns that were fitted apart (one for up to 12 columns).
+        Groups of columns that were fitted apart, without correlation between them.
     mean_, scale_ : ndarrays of shape (p,)
         Mean and standard deviation of the columns.
     n_features_in_ : int
@@ -147,8 +156,8 @@ class CumulantLvLiNGAM(
     inserting, splitting, merging and removing latents.
 
     With p columns the moments number K = p (p + 1) / 2 (1 + 2p); their covariance costs
-    n K^2, the only part that grows with the rows. Tables of more than 12 columns are
-    cut into blocks without correlation between them.
+    n K^2, the only part that grows with the rows. Tables are cut into blocks without
+    correlation between them, unless prior knowledge demands a path.
 
     References
     ----------
@@ -298,16 +307,26 @@ class CumulantLvLiNGAM(
         self.blocks_ = blocks
         test = IndependenceTest("auto", rng)
         options = self._options(n, p)
-        parts = []
-        for columns in blocks:
-            if warm is not None:
-                part = _restrict(warm, columns)
-                parts.append(self._solve(Z, columns, prior, options, rng, test, part))
-            else:
-                parts.append(self._solve(Z, columns, prior, options, rng, test))
-            found = sum(part[0].mask_L.shape[1] for part in parts)
-            if self.max_latents is not None:
-                options["max_latents"] = self.max_latents - found
+        starts = [None if warm is None else _restrict(warm, c) for c in blocks]
+        limit = options["max_latents"]
+
+        def solve(k, most):
+            return self._solve(
+                Z, blocks[k], prior, {**options, "max_latents": most}, rng, test,
+                starts[k],
+            )  # fmt: skip
+
+        parts = [solve(k, limit) for k in range(len(blocks))]
+        found = [part[0].mask_L.shape[1] for part in parts]
+        if sum(found) > limit:
+            # The latents go to the blocks that gain most from them.
+            fewer = [
+                [solve(k, most) for most in range(min(limit, found[k]))] + [parts[k]]
+                for k in range(len(blocks))
+            ]
+            criteria = [[part[0].criterion for part in row] for row in fewer]
+            numbers = share_latents(criteria, limit)
+            parts = [row[number] for row, number in zip(fewer, numbers)]
         self._assemble(parts, n, p)
         return self
 
@@ -320,7 +339,7 @@ class CumulantLvLiNGAM(
         )
         undetermined = []
         if len(columns) == 1:
-            model = empty_model(1)
+            model = replace(empty_model(1), Q=0.0, criterion=0.0)
             none = np.full((1, 1), np.nan)
             estimates = model.B, model.Lam, none, model.Lam
             return model, estimates, 0, none, [], [], None

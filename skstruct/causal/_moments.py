@@ -12,6 +12,7 @@ from .._parallel import run_tasks
 
 _BLOCK_ROWS = 2048
 _SMALL_PHI = 0.1
+_WORTH_THREADS = 1e9
 # Rows from which the leverage is taken.
 _LEVERAGE_ROWS = 10_000
 
@@ -142,7 +143,9 @@ def compute_moments(Z, kind, tau, n_jobs=None):
             total = dsyrk(1.0, F.T, beta=1.0, c=total, trans=1, overwrite_c=1)
         return total
 
-    parts = run_tasks(accumulate, [(h,) for h in halves], n_jobs)
+    # Threads take longer to start than small tables take.
+    threads = n_jobs if n * K**2 > _WORTH_THREADS else None
+    parts = run_tasks(accumulate, [(h,) for h in halves], threads)
     Sigma = sum(parts) / n
     H = _shrunk_inverse(Sigma, n)
     return Moments(c, H, H.astype(np.float32), start, ea, eb, tilts.S, n, tau)
@@ -197,7 +200,8 @@ def weight_effects(Z, tau, M, J, W, n_jobs=None):
 
     starts = np.arange(0, len(used), _BLOCK_ROWS)
     halves = [half for half in np.array_split(starts, 2) if len(half)]
-    parts = run_tasks(accumulate, [(half,) for half in halves], n_jobs)
+    threads = n_jobs if len(used) * K**2 > _WORTH_THREADS else None
+    parts = run_tasks(accumulate, [(half,) for half in halves], threads)
     bias, variance = (sum(part[k] for part in parts) / len(used) for k in range(2))
     return bias, variance / n
 

@@ -455,7 +455,10 @@ class Search:
             # One edge of a larger set survives: each is tried.
             variants += [([e for e in inside if e != kept], 0.9) for kept in inside]
         if self.required is not None:
-            variants = [([e for e in r if not self.required[e]], f) for r, f in variants]
+            variants = [
+                ([edge for edge in removed if not self.required[edge]], factor)
+                for removed, factor in variants
+            ]
         for removed, factor in variants:
             mask_B, B = model.mask_B.copy(), model.B.copy()
             for edge in inside:

@@ -8,6 +8,7 @@ import pytest
 
 from skstruct.causal import CumulantLvLiNGAM, CumulantPairwise
 from skstruct.causal import _gmm_kernels as kernels
+from skstruct.causal._blocks import share_latents
 from skstruct.causal._independence import IndependenceTest
 from skstruct.causal._moments import (
     compute_moments,
@@ -290,6 +291,43 @@ def test_wide_table_in_blocks():
     model = CumulantLvLiNGAM(moments="pair", random_state=0).fit(X)
     assert model.latent_children_ == [[0, 1, 2], [5, 6, 7], [10, 11, 12]]
     assert all(len({int(c) // 5 for c in block}) == 1 for block in model.blocks_)
+
+
+def test_unconnected_parts_do_not_disturb_each_other():
+    # In one piece, the noise of 273 moments hides both latents at this size.
+    right = 0
+    for seed in range(6):
+        data = make_latent_lingam(
+            "D2", n_samples=1000, noise="uniform", random_state=seed
+        )
+        model = CumulantLvLiNGAM(random_state=0).fit(data.X)
+        right += model.latent_children_ == data.latent_children and not _shd(
+            data, model
+        )
+    assert right >= 4
+
+
+def test_few_latents_go_where_they_help_most():
+    criteria = [[50.0, 20.0, 10.0], [0.0], [30.0, 8.0]]
+    for limit in range(4):
+        numbers = share_latents(criteria, limit)
+        assert sum(numbers) <= limit
+        assert sum(row[k] for row, k in zip(criteria, numbers)) == min(
+            criteria[0][a] + criteria[2][b]
+            for a in range(3)
+            for b in range(2)
+            if a + b <= limit
+        )
+    rng = np.random.default_rng(0)
+    L, E = rng.exponential(size=(3000, 2)), rng.exponential(size=(3000, 7))
+    X = E.copy()
+    X[:, :3] += 0.6 * L[:, :1]
+    X[:, 3:6] += L[:, 1:]
+    for columns in (np.arange(7), np.arange(7)[::-1]):
+        model = CumulantLvLiNGAM(1, random_state=0).fit(X[:, columns])
+        [children] = model.latent_children_
+        assert sorted(columns[children]) == [3, 4, 5]
+        assert len(model.blocks_) >= 2
 
 
 def test_score_peaks_at_the_number_of_latents_and_ignores_later_ones():
