@@ -234,8 +234,8 @@ def write_table():
     lines = [
         f"Random designs of 5 to 10 variables and 0 to 3 latents, {shown} runs a cell.",
         "Precision / recall of the edges / share of runs in which all child sets of",
-        "the latents are exactly right. Standard errors in a cell are large, about .04",
-        "for edges and .15 for child sets.",
+        "the latents are exactly right. Standard errors in a cell are large, about .03",
+        "for edges and .1 for child sets.",
         "",
         ".. list-table::",
         "   :header-rows: 1",
