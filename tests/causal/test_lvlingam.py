@@ -8,6 +8,7 @@ import pytest
 
 from skstruct.causal import CumulantLvLiNGAM, CumulantPairwise
 from skstruct.causal import _gmm_kernels as kernels
+from skstruct.causal import _moments, _search
 from skstruct.causal._blocks import share_latents
 from skstruct.causal._independence import IndependenceTest
 from skstruct.causal._moments import (
@@ -271,7 +272,7 @@ def test_olc_finds_the_designs():
         assert any("edge" in move or "latent" in move for move, _ in model.trace_)
 
 
-def test_result_does_not_depend_on_columns_units_or_threads():
+def test_result_does_not_depend_on_columns_units_or_threads(monkeypatch):
     data = make_latent_lingam("D2", n_samples=1500, random_state=2)
     model = CumulantLvLiNGAM(random_state=0).fit(data.X)
     order = np.random.default_rng(0).permutation(6)
@@ -280,6 +281,9 @@ def test_result_does_not_depend_on_columns_units_or_threads():
     back = np.zeros((6, 6))
     back[np.ix_(order, order)] = other.effects_ * unit[None, :] / unit[:, None]
     np.testing.assert_allclose(back, model.effects_, atol=1e-7)
+    # Tables of this size are not worth threads otherwise.
+    monkeypatch.setattr(_search, "_WORTH_THREADS", 0)
+    monkeypatch.setattr(_moments, "_WORTH_THREADS", 0)
     threads = CumulantLvLiNGAM(random_state=0, n_jobs=2).fit(data.X)
     np.testing.assert_array_equal(threads.effects_, model.effects_)
     np.testing.assert_array_equal(threads.latent_loadings_, model.latent_loadings_)
