@@ -6,9 +6,8 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from skstruct.causal import CumulantLvLiNGAM, CumulantPairwise
+from skstruct.causal import CumulantLvLiNGAM, CumulantPairwise, _moments, _search
 from skstruct.causal import _gmm_kernels as kernels
-from skstruct.causal import _moments, _search
 from skstruct.causal._blocks import share_latents
 from skstruct.causal._independence import IndependenceTest
 from skstruct.causal._moments import (
