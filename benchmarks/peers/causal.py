@@ -1,13 +1,17 @@
 """Causal discovery beside lingam and causal-learn."""
 
+import csv
 import json
+import os
+import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks._harness import RESULTS, case, environment, measure, run_in_environment
-from benchmarks.peers._causal_simulation import NOISES, PATH, judge, summary
-from skstruct.causal import CumulantLvLiNGAM
+from benchmarks.peers._causal_simulation import NOISES, PATH, PEERS, judge, summary
+from skstruct.causal import CumulantLvLiNGAM, CumulantPairwise
 from skstruct.causal._moments import compute_moments
 from skstruct.datasets import make_latent_lingam
 
@@ -55,13 +59,19 @@ def run(*, quick):
         ]
         if not quick:
             cases.append(_fit_case(10, 10_000, "DirectLiNGAM"))
+            cases.append(_fit_case(10, 10_000, "DirectLiNGAM", q=2, seed=1))
+            cases += [_growth_case(), _blocks_case(), _pairs_case()]
+            if _TUEBINGEN.exists():
+                cases.append(_tuebingen_case())
+            if PEERS.exists():
+                cases.append(_peers_case())
             if PATH.exists():
                 cases += _simulation_cases()
         return cases
 
 
-def _fit_case(p, n, methods):
-    data = make_latent_lingam(n_samples=n, n_features=p, n_latents=1, random_state=0)
+def _fit_case(p, n, methods, q=1, seed=0):
+    data = make_latent_lingam(n_samples=n, n_features=p, n_latents=q, random_state=seed)
     X = data.X
     measured = measure(
         {
@@ -99,7 +109,7 @@ def _fit_case(p, n, methods):
             else:
                 measured[name]["note"] = "no edges among observed variables"
     return case(
-        f"One latent, exponential noise, {p} variables",
+        f"{q} latent, exponential noise, {p} variables",
         f"{n} x {p}; floor: covariance of all moments and its inverse",
         measured,
         quality,
@@ -113,6 +123,272 @@ def _rates(entry):
         "precision": entry["hit"] / max(entry["found"], 1),
         "recall": entry["hit"] / max(entry["true"], 1),
     }
+
+
+def _fitted(X):
+    return CumulantLvLiNGAM(random_state=0).fit(X)
+
+
+def _growth_case():
+    """Median of five graphs with one latent, by rows and by columns."""
+    tables = {}
+    for n in (2000, 8000, 32_000):
+        tables[f"p = 7, n = {n}"] = 7, n
+    for p in (5, 10):
+        tables[f"p = {p}, n = 8000"] = p, 8000
+    measured, moments = {}, {}
+    for name, (p, n) in tables.items():
+        times, share = [], []
+        for seed in range(5):
+            data = make_latent_lingam(
+                n_samples=n, n_features=p, n_latents=1, random_state=seed
+            )
+            Z = (data.X - data.X.mean(axis=0)) / data.X.std(axis=0)
+            entry = measure(
+                {
+                    "fit": lambda X=data.X: _fitted(X),
+                    "pass": lambda Z=Z, p=p: compute_moments(Z, "all", np.ones(p)),
+                },
+                repeats=2,
+                warmup=seed == 0,
+            )
+            times.append(min(entry["fit"]["all_seconds"]))
+            share.append(min(entry["pass"]["all_seconds"]) / times[-1])
+        measured[name] = {"seconds": float(np.median(times))}
+        moments[name] = {"share of the passes over the rows": float(np.median(share))}
+
+    def exponent(names, sizes):
+        seconds = [measured[name]["seconds"] for name in names]
+        return np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
+
+    rows = exponent([f"p = 7, n = {n}" for n in (2000, 8000, 32_000)],
+                    [2000, 8000, 32_000])  # fmt: skip
+    columns = exponent(
+        ["p = 5, n = 8000", "p = 7, n = 8000", "p = 10, n = 8000"], [5, 7, 10]
+    )
+    return case(
+        "Growth with rows and columns",
+        f"one latent, exponential noise, medians of 5 graphs; time grows like "
+        f"n^{rows:.2f} p^{columns:.2f}",
+        measured,
+        moments,
+        ours="p = 7, n = 8000",
+    )
+
+
+def _blocks_case():
+    """Three unconnected tables side by side."""
+    parts = [
+        make_latent_lingam(
+            n_samples=20_000, n_features=10, n_latents=1, noise=noise, random_state=s
+        )
+        for s, noise in enumerate(("exponential", "laplace", "gamma"))
+    ]
+    X = np.column_stack([part.X for part in parts])
+    python = environment("lingam", ["lingam==1.13.0"])
+    peer = run_in_environment(
+        python, _LINGAM, {"X": X, "methods": np.array("DirectLiNGAM")}
+    )
+    measured = measure({"skstruct gmm": lambda: _fitted(X)}, repeats=1, warmup=False)
+    true = np.zeros((30, 30))
+    for k, part in enumerate(parts):
+        true[10 * k : 10 * k + 10, 10 * k : 10 * k + 10] = part.adjacency_matrix
+    model = measured["skstruct gmm"]["result"]
+    quality = {}
+    for name, B in (
+        ("skstruct gmm", model.effects_),
+        ("DirectLiNGAM", peer["DirectLiNGAM"]),
+    ):
+        hit = np.sum((B != 0) & (true != 0))
+        quality[name] = {
+            "precision": hit / max(np.sum(B != 0), 1),
+            "recall": hit / np.sum(true != 0),
+        }
+    measured["DirectLiNGAM"] = {"seconds": peer["DirectLiNGAM_seconds"]}
+    return case(
+        "Three graphs in 30 columns",
+        "20000 x 30, cut into blocks; one latent in each graph",
+        measured,
+        quality,
+        ours="skstruct gmm",
+    )
+
+
+_PAIR_KINDS = ("x->y", "latent", "latent,x->y")
+
+_PAIR_DIRECT = """
+import time, warnings
+warnings.simplefilter("ignore")
+import lingam
+start = time.perf_counter()
+k, right = 0, []
+while f"X{k}" in data:
+    B = lingam.DirectLiNGAM().fit(data[f"X{k}"]).adjacency_matrix_
+    right.append(abs(B[1, 0]) > abs(B[0, 1]))
+    k += 1
+out["right"] = np.array(right)
+out["seconds"] = time.perf_counter() - start
+"""
+
+
+def simulated_pair(kind, noise, n, run):
+    """A pair; loadings and effect of absolute value .5 to 1 with random signs.
+
+    Also the total effect of the latent on y, which may cancel.
+    """
+    seed = np.random.SeedSequence(
+        [90001, _PAIR_KINDS.index(kind), NOISES.index(noise), n, run]
+    ).generate_state(1)[0]
+    rng = np.random.RandomState(seed)
+    a, b, c = rng.uniform(0.5, 1, 3) * rng.choice([-1, 1], 3)
+    draw = make_latent_lingam(
+        n_samples=3 * n, n_features=2, n_latents=0, noise=noise, random_state=rng
+    )
+    # Noises of variance one: the residuals of the drawn table.
+    E = draw.X @ (np.eye(2) - draw.adjacency_matrix).T
+    L, x, y = E[:n, 0], E[n : 2 * n, 0], E[2 * n :, 0]
+    if "latent" in kind:
+        x, y = x + a * L, y + b * L
+    if "->" in kind:
+        y = y + c * x
+    return np.column_stack([x, y]), (b + a * c if kind == "latent,x->y" else 1.0)
+
+
+def _pairs_case(runs=100):
+    """Share of pairs in the right row, with direction."""
+    measured, quality = {}, {}
+    settings = [
+        (noise, 5000) for noise in ("exponential", "gamma", "uniform", "laplace")
+    ] + [("laplace", 20_000)]
+    for noise, n in settings:
+        right, faithful, direction, tables = [], [], [], {}
+        start = time.perf_counter()
+        seconds = 0.0
+        for kind in _PAIR_KINDS:
+            for run in range(runs):
+                X, total = simulated_pair(kind, noise, n, run)
+                start = time.perf_counter()
+                found = CumulantPairwise().fit(X)
+                seconds += time.perf_counter() - start
+                right.append(found.structure_ == kind)
+                faithful.append(abs(total) > 0.3)
+                if "->" in kind:
+                    tables[f"X{len(tables)}"] = X
+                    if found.direction_:
+                        direction.append(found.direction_ == "x->y")
+        label = f"{noise}, n = {n}"
+        right, faithful = np.array(right), np.array(faithful)
+        measured[f"skstruct, {label}"] = {"seconds": seconds / len(right)}
+        quality[f"skstruct, {label}"] = {
+            "right row": right.mean(),
+            "without cancellation": right[faithful].mean(),
+            "direction": np.mean(direction),
+            "directions given": len(direction) / (2 * runs),
+        }
+        peer = run_in_environment(
+            environment("lingam", ["lingam==1.13.0"]), _PAIR_DIRECT, tables
+        )
+        name = f"DirectLiNGAM, {label}"
+        measured[name] = {"seconds": peer["seconds"] / len(tables)}
+        quality[name] = {
+            "right row": peer["right"][:runs].sum() / len(right),
+            "direction": peer["right"].mean(),
+            "directions given": 1.0,
+        }
+    return case(
+        "Pairs",
+        f"an edge, a latent, or both, {runs} pairs each; without cancellation: the "
+        "total effect of the latent on y is above 0.3",
+        measured,
+        quality,
+        ours="skstruct, exponential, n = 5000",
+    )
+
+
+_TUEBINGEN = (
+    Path(
+        os.environ.get("SKSTRUCT_SHARED_DATA")
+        or Path(__file__).parents[3] / "shared" / "data"
+    )
+    / "tuebingen_pairs"
+    / "Tuebingen_pairs.csv"
+)
+
+
+def _tuebingen_case():
+    """Real pairs of known direction; few of them are linear."""
+    csv.field_size_limit(10**9)
+    with _TUEBINGEN.open() as file:
+        pairs = [
+            np.column_stack([np.array(row[c].split(), dtype=float) for c in "AB"])
+            for row in csv.DictReader(file)
+        ]
+    start = time.perf_counter()
+    models = [CumulantPairwise().fit(X) for X in pairs]
+    seconds = time.perf_counter() - start
+    given = [m.direction_ == "x->y" for m in models if m.direction_]
+    forced = [m.j_statistics_["x->y"] < m.j_statistics_["y->x"] for m in models]
+    peer = run_in_environment(
+        environment("lingam", ["lingam==1.13.0"]),
+        _PAIR_DIRECT,
+        {f"X{k}": X for k, X in enumerate(pairs)},
+    )
+    return case(
+        "Tuebingen cause-effect pairs",
+        f"{len(pairs)} scalar pairs; all statements refer to unweighted pairs",
+        {
+            "skstruct": {"seconds": seconds},
+            "skstruct, smaller statistic": {
+                "seconds": seconds,
+                "note": "a direction for every pair",
+            },
+            "DirectLiNGAM": {"seconds": peer["seconds"]},
+        },
+        {
+            "skstruct": {
+                "direction": np.mean(given),
+                "directions given": len(given) / len(pairs),
+            },
+            "skstruct, smaller statistic": {
+                "direction": np.mean(forced),
+                "directions given": 1.0,
+            },
+            "DirectLiNGAM": {
+                "direction": peer["right"].mean(),
+                "directions given": 1.0,
+            },
+        },
+    )
+
+
+def _peers_case():
+    """Slow peers on the first confounded designs, n = 1,000."""
+    rows = [row for group in json.loads(PEERS.read_text()).values() for row in group]
+    measured, quality = {}, {}
+    for method in ("gmm", "RCD", "ParceLiNGAM", "CAM-UV", "FCI", "GIN"):
+        ended = [r for r in rows if "hit" in r[method] or "sets" in r[method]]
+        measured[method] = {
+            "seconds": float(np.mean([r[method]["seconds"] for r in rows])),
+            "note": f"{len(ended)} of {len(rows)} runs ended within a minute",
+        }
+        if method == "GIN":
+            sets = [r[method]["sets"] for r in ended]
+            quality[method] = {"exact sets": np.mean(sets)} if sets else {}
+        elif ended:
+            found = summary(ended, method)
+            quality[method] = {
+                key: found[key] for key in ("precision", "recall", "f1", "order")
+            }
+            if method == "gmm":
+                quality[method]["exact sets"] = found["exact sets"]
+    return case(
+        "Confounded random designs, n = 1000, methods that allow for latents",
+        f"{len(rows)} designs of 5 to 10 variables and 1 to 3 latents, seven noises; "
+        "seconds of runs that were stopped count as 60",
+        measured,
+        quality,
+        ours="gmm",
+    )
 
 
 def _simulation_cases():

@@ -8,28 +8,55 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from . import _gmm_kernels as kernels
-from ._moments import compute_moments
+from ._moments import compute_moments, weight_effects
 from ._olc import OneLatentComponent
 from ._search import Search, empty_model, is_acyclic, paths, refine
 from ._starts import direct_order, order_regressions
 
-# Above this width a table is cut into its correlated parts.
-_WHOLE = 12
+# Above this width a false link between two blocks would cost much time.
+_NARROW = 12
 
 
 def correlated_blocks(Z):
     """Column groups without correlation between them.
 
-    A correlation counts when it exceeds the price of an edge after allowance for the
-    number of pairs: one false link would join two blocks.
+    A correlation counts when it exceeds the price of an edge, in wide tables after
+    allowance for the number of pairs. Blocks are fitted apart: the moments between
+    them hold nothing but noise, which at a thousand rows hides latents.
     """
     n, p = Z.shape
-    if p <= _WHOLE:
-        return [np.arange(p)]
     S = Z.T @ Z / n
-    linked = n * S**2 > np.log(n) + 2 * np.log(p * (p - 1) / 2)
-    count, label = connected_components(linked, directed=False)
+    limit = np.log(n)
+    if p > _NARROW:
+        limit += 2 * np.log(p * (p - 1) / 2)
+    count, label = connected_components(n * S**2 > limit, directed=False)
     return [np.flatnonzero(label == k) for k in range(count)]
+
+
+def share_latents(criteria, limit):
+    """Numbers of latents of the blocks with the smallest total criterion.
+
+    Parameters
+    ----------
+    criteria : list of lists
+        ``criteria[b][k]``: criterion of block b with at most k latents.
+    limit : int
+        Latents in all.
+
+    Returns
+    -------
+    numbers : list of int
+    """
+    best = [(0.0, [])] + [(np.inf, [])] * limit
+    for options in criteria:
+        best = [
+            min(
+                (best[used - k][0] + value, [*best[used - k][1], k])
+                for k, value in enumerate(options[: used + 1])
+            )
+            for used in range(limit + 1)
+        ]
+    return min(best)[1]
 
 
 def prior_masks(prior, p):
@@ -117,20 +144,16 @@ def fit_gmm(Z, tau, options, prior, random_state, warm=None):
     starts = [_start_graph(first, np.zeros((p, p))), _start_graph(first, regressions)]
     if np.array_equal(starts[0].mask_B, starts[1].mask_B):
         starts.pop()
-    if required is None and forbidden is None:
-        latents = first.latents_first()
-        if latents.mask_L.shape[1]:
-            starts.append(latents)
     ends = {}
     for start in starts:
         end = first.run(start)
         ends[end.key] = end
-    for _ in range(options["n_restarts"]):
+    for number in range(options["n_restarts"]):
         best = min(ends.values(), key=lambda m: m.criterion)
         # Sparse graphs without latents have been found right in every simulation.
         if best.mask_L.shape[1] == 0 and best.mask_B.sum() <= 1.5 * p:
             break
-        end = first.run(_thinned(first, best, random_state))
+        end = first.run(_thinned(first, best, number == 1, random_state))
         if end.key not in ends or end.criterion < ends[end.key].criterion:
             ends[end.key] = end
     if last is first:
@@ -138,15 +161,19 @@ def fit_gmm(Z, tau, options, prior, random_state, warm=None):
     near = sorted(ends.values(), key=lambda m: m.criterion)
     refitted = [last.fit(m) for m in near]
     best = min(refitted, key=lambda m: m.criterion)
-    return refine(first, last, best), last
+    best = refine(first, last, best)
+    last.trace[:0] = first.trace
+    return best, last
 
 
-def _thinned(search, model, rng):
-    """A random third of the edges and loadings removed, for a restart."""
+def _thinned(search, model, latents_only, rng):
+    """A random third of the edges and loadings removed, or all edges: a restart."""
     mask_B = model.mask_B & (rng.uniform(size=model.mask_B.shape) > 1 / 3)
+    mask_L = model.mask_L & (rng.uniform(size=model.mask_L.shape) > 1 / 3)
+    if latents_only and model.mask_L.shape[1]:
+        mask_B, mask_L = np.zeros_like(model.mask_B), model.mask_L
     if not search.allowed(mask_B):
         mask_B = model.mask_B
-    mask_L = model.mask_L & (rng.uniform(size=model.mask_L.shape) > 1 / 3)
     thin = search.changed(model, mask_B, mask_L)
     for k in range(mask_L.shape[1] - 1, -1, -1):
         if mask_L[:, k].sum() < search.min_children:
@@ -201,10 +228,11 @@ def fit_olc(Z, tau, options, prior, test, alpha):
     return model, search, found
 
 
-def finish(search, model):
-    """Tight refit, sign and order of latents; standard errors of the parameters.
+def finish(search, model, Z, tau):
+    """Tight refit, sign and order of latents; corrected estimates, standard errors.
 
-    Returns the model, standard errors of B and Lam (nan where absent).
+    Returns the model, its edges and loadings without their bias of first order,
+    standard errors of both (nan where absent) and the number of parameters.
     """
     model = search.fit(model, steps=200, tol=1e-9)
     children = [tuple(model.children(k)) for k in range(model.mask_L.shape[1])]
@@ -223,15 +251,23 @@ def finish(search, model):
         M.start, M.ea, M.eb, model.mask_B, model.mask_L,
         model.B, model.Lam, model.k2, model.d,
     )  # fmt: skip
-    N = J @ M.H @ J.T
-    variance = np.diag(np.linalg.pinv(N, hermitian=True)) / M.n
-    se = np.sqrt(np.maximum(variance, 0.0))
+    HJ = M.H @ J.T
+    W = np.linalg.pinv(J @ HJ, hermitian=True) @ HJ.T
+    bias, variance = weight_effects(Z, tau, M, J, W, search.n_jobs)
+    se = np.sqrt(variance)
     edges = int(model.mask_B.sum())
-    loadings = int(model.mask_L.sum())
-    se_B, se_L = np.full(model.B.shape, np.nan), np.full(model.Lam.shape, np.nan)
-    se_B[model.mask_B] = se[:edges]
-    se_L[model.mask_L] = se[edges : edges + loadings]
-    return model, se_B, se_L, len(J)
+    found = []
+    for start, values, mask in (
+        (0, model.B, model.mask_B),
+        (edges, model.Lam, model.mask_L),
+    ):
+        where = slice(start, start + int(mask.sum()))
+        better, error = values.copy(), np.full(mask.shape, np.nan)
+        better[mask] -= bias[where]
+        error[mask] = se[where]
+        found.append((better, error))
+    (B, se_B), (Lam, se_L) = found
+    return model, B, Lam, se_B, se_L, len(J)
 
 
 def margins(search, model):

@@ -140,15 +140,15 @@ def _rows_times(H, J, rows, out):
 
 @jit(fastmath=_FAST)
 def _block_row_times(H, J, r, low, high, out):
-    """out[r] = H J[r] for a row that is zero outside of [low, high)."""
+    """out = H J[r] for a row that is zero outside of [low, high)."""
     K = H.shape[0]
     for k in range(K):
-        out[r, k] = np.float32(0.0)
+        out[k] = np.float32(0.0)
     for k in range(low, high):
         w = J[r, k]
         if w != 0.0:
             for i in range(K):
-                out[r, i] += w * H[k, i]
+                out[i] += w * H[k, i]
 
 
 @jit(fastmath=_FAST)
@@ -193,15 +193,38 @@ def _model_blocks(A, D):
 
 
 @jit()
-def _jacobian(mask_B, mask_L, reach, A, D, start, ea, eb, m):
-    """Rows of the Jacobian, their blocks [low, high) and the number of dense rows."""
-    p, q = mask_L.shape
-    P = p + q
-    K = ea.size
-    C = _model_blocks(A, D)
-    J = np.zeros((m, K))
+def _row_blocks(start, reach, dense, m):
+    """Range [low, high) of the moments that each parameter acts on."""
+    P, p = reach.shape
     low = np.zeros(m, dtype=np.int64)
-    high = np.full(m, K)
+    high = np.full(m, start[2 * p + 1])
+    r = dense
+    for b in range(1, 2 * p + 1):
+        for s in range(P):
+            if reach[s, (b - 1) % p]:
+                low[r], high[r] = start[b], start[b + 1]
+                r += 1
+    return low, high
+
+
+@jit()
+def _weight_rows(J, reach, A, start, ea, eb, dense):
+    """Derivatives by the weights d, which depend on A alone."""
+    P, p = reach.shape
+    r = dense
+    for b in range(1, 2 * p + 1):
+        for s in range(P):
+            if reach[s, (b - 1) % p]:
+                for k in range(start[b], start[b + 1]):
+                    J[r, k] = A[ea[k], s] * A[eb[k], s]
+                r += 1
+
+
+@jit()
+def _dense_rows(J, mask_B, mask_L, reach, A, D, start, ea, eb):
+    """Derivatives by edges, loadings and noise variances."""
+    p, q = mask_L.shape
+    C = _model_blocks(A, D)
     r = 0
     for i in range(p):
         for j in range(p):
@@ -220,34 +243,26 @@ def _jacobian(mask_B, mask_L, reach, A, D, start, ea, eb, m):
                 for k in range(start[b], start[b + 1]):
                     J[r, k] = A[ea[k], s] * A[eb[k], s]
         r += 1
-    dense = r
-    for b in range(1, 2 * p + 1):
-        i = (b - 1) % p
-        for s in range(P):
-            if reach[s, i]:
-                low[r], high[r] = start[b], start[b + 1]
-                for k in range(start[b], start[b + 1]):
-                    J[r, k] = A[ea[k], s] * A[eb[k], s]
-                r += 1
-    return J, low, high, dense
 
 
 @jit()
-def _normal_matrix(H32, J, low, high, dense):
-    """J H J'."""
-    m, K = J.shape
-    J32 = J.astype(np.float32)
-    HJ = np.empty((m, K), dtype=np.float32)
-    _rows_times(H32, J32, dense, HJ)
-    for r in range(dense, m):
-        _block_row_times(H32, J32, r, low[r], high[r], HJ)
-    N = np.empty((m, m))
-    for r in range(m):
+def _products(H32, J, first, low, high, dense, HJ):
+    """HJ[r] = H J[r] for the rows from `first` on (0 or `dense`)."""
+    J32 = J[first:].astype(np.float32)
+    if first < dense:
+        _rows_times(H32, J32, dense, HJ)
+    for r in range(dense, J.shape[0]):
+        _block_row_times(H32, J32, r - first, low[r], high[r], HJ[r])
+
+
+@jit()
+def _gram(HJ, J, low, high, count, N):
+    """The part of J H J' that involves the first `count` rows."""
+    for r in range(J.shape[0]):
         # The second factor is the narrower one: weights only need their block.
-        for s in range(r + 1):
+        for s in range(min(r + 1, count)):
             N[r, s] = _dot(HJ[s], J[r], low[r], high[r])
             N[s, r] = N[r, s]
-    return N
 
 
 @jit(fastmath=_FAST)
@@ -349,17 +364,70 @@ def _unpack(delta, mask_B, mask_L, reach, B, Lam, k2, d):
     for s in range(p):
         k2[s] = max(k2[s] + delta[r], 0.02)
         r += 1
-    for b in range(2 * p):
-        for s in range(p + q):
-            if reach[s, b % p]:
-                d[b, s] += delta[r]
-                r += 1
+    _add_weights(delta[r:], reach, d)
     return inside
 
 
 @jit()
-def _size(mask_B, mask_L, reach):
-    return mask_B.sum() + mask_L.sum() + mask_B.shape[0] + 2 * reach.sum()
+def _add_weights(delta, reach, d):
+    P, p = reach.shape
+    r = 0
+    for b in range(2 * p):
+        for s in range(P):
+            if reach[s, b % p]:
+                d[b, s] += delta[r]
+                r += 1
+
+
+@jit()
+def _sizes(mask_B, mask_L, reach):
+    """Number of dense rows of the Jacobian, and of all."""
+    dense = mask_B.sum() + mask_L.sum() + mask_B.shape[0]
+    return dense, dense + 2 * reach.sum()
+
+
+@jit()
+def _project(
+    c, H, H32, start, ea, eb, reach, A, k2, d, low, high, dense, J, HJ, N, n
+):  # fmt: skip
+    """Best weights d for given effects A: the moments are linear in d.
+
+    Changes d and leaves the rows of the weights in J, HJ and N, where the next step
+    needs them. Returns H times the residual and the objective.
+    """
+    m = J.shape[0]
+    count = m - dense
+    _weight_rows(J, reach, A, start, ea, eb, dense)
+    _products(H32, J, dense, low, high, dense, HJ)
+    # In arrays of their own: strided ones are not vectorised.
+    Nd, Ld = np.empty((count, count)), np.zeros((count, count))
+    for t in range(count):
+        row = J[dense + t]
+        for u in range(t + 1):
+            value = _dot(HJ[dense + u], row, low[dense + t], high[dense + t])
+            Nd[t, u] = value
+            N[dense + t, dense + u] = value
+            N[dense + u, dense + t] = value
+    r = _residual(c, start, ea, eb, A, _weights(reach, k2, d))
+    Hr = _symmetric_product(H, r)
+    Q = n * _dot(r, Hr, 0, r.size)
+    # A slight pull to the weights at hand: columns of A may be nearly parallel.
+    if not _factor(Nd, 1e-6, Ld):
+        return Hr, Q
+    delta = np.empty(count)
+    for t in range(count):
+        delta[t] = _dot(J[dense + t], Hr, low[dense + t], high[dense + t])
+    _forward(Ld, delta)
+    _backward(Ld, delta)
+    better = d.copy()
+    _add_weights(delta, reach, better)
+    r2 = _residual(c, start, ea, eb, A, _weights(reach, k2, better))
+    Hr2 = _symmetric_product(H, r2)
+    Q2 = n * _dot(r2, Hr2, 0, r2.size)
+    if Q2 < Q:
+        d[:] = better
+        return Hr2, Q2
+    return Hr, Q
 
 
 @jit()
@@ -368,27 +436,32 @@ def fit(
 ):  # fmt: skip
     """Levenberg-Marquardt from (B, Lam, k2, d); returns Q and the parameters.
 
-    With `jump` the weights d start from least squares. The fit is abandoned when its
-    predicted optimum stays above `target`.
+    With `jump` the weights d start from least squares. After every step they are set
+    to their optimum for the new effects. The fit is abandoned when its predicted
+    optimum stays above `target`.
     """
     B, Lam, k2, d = B.copy(), Lam.copy(), k2.copy(), d.copy()
     reach = reach_of(mask_B, mask_L)
-    m = _size(mask_B, mask_L, reach)
+    dense, m = _sizes(mask_B, mask_L, reach)
+    low, high = _row_blocks(start, reach, dense, m)
     A = _total_effects(mask_B, B, Lam)
     if jump:
         _ridge_start(c, start, ea, eb, A, reach, k2, d)
-    D = _weights(reach, k2, d)
-    r = _residual(c, start, ea, eb, A, D)
-    Hr = _symmetric_product(H, r)
-    Q = n * _dot(r, Hr, 0, r.size)
+    J, HJ = np.zeros((m, c.size)), np.empty((m, c.size), dtype=np.float32)
+    N, L = np.zeros((m, m)), np.zeros((m, m))
+    J2, HJ2, N2 = J.copy(), HJ.copy(), N.copy()
+    Hr, Q = _project(
+        c, H, H32, start, ea, eb, reach, A, k2, d, low, high, dense, J, HJ, N, n
+    )
     mu = 1e-3
-    L = np.zeros((m, m))
     g = np.empty(m)
     taken = 0
     while taken < steps:
         taken += 1
-        J, low, high, dense = _jacobian(mask_B, mask_L, reach, A, D, start, ea, eb, m)
-        N = _normal_matrix(H32, J, low, high, dense)
+        D = _weights(reach, k2, d)
+        _dense_rows(J, mask_B, mask_L, reach, A, D, start, ea, eb)
+        _products(H32, J[:dense], 0, low, high, dense, HJ)
+        _gram(HJ, J, low, high, dense, N)
         for t in range(m):
             g[t] = _dot(J[t], Hr, low[t], high[t])
         gain = -1.0
@@ -405,14 +478,15 @@ def fit(
             B2, Lam2, k22, d2 = B.copy(), Lam.copy(), k2.copy(), d.copy()
             if _unpack(delta, mask_B, mask_L, reach, B2, Lam2, k22, d2):
                 A2 = _total_effects(mask_B, B2, Lam2)
-                D2 = _weights(reach, k22, d2)
-                r2 = _residual(c, start, ea, eb, A2, D2)
-                Hr2 = _symmetric_product(H, r2)
-                Q2 = n * _dot(r2, Hr2, 0, r2.size)
+                Hr2, Q2 = _project(
+                    c, H, H32, start, ea, eb, reach, A2, k22, d2, low, high, dense,
+                    J2, HJ2, N2, n,
+                )  # fmt: skip
                 if Q2 < Q:
                     gain = Q - Q2
                     B, Lam, k2, d = B2, Lam2, k22, d2
-                    A, D, r, Hr, Q = A2, D2, r2, Hr2, Q2
+                    A, Hr, Q = A2, Hr2, Q2
+                    J, J2, HJ, HJ2, N, N2 = J2, J, HJ2, HJ, N2, N
                     mu /= 10
                     break
             mu *= 10
@@ -431,31 +505,24 @@ def moves(c, H, H32, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n):
     p, q = mask_L.shape
     K = c.size
     reach = reach_of(mask_B, mask_L)
-    m = _size(mask_B, mask_L, reach)
+    dense, m = _sizes(mask_B, mask_L, reach)
+    low, high = _row_blocks(start, reach, dense, m)
     A = _total_effects(mask_B, B, Lam)
     D = _weights(reach, k2, d)
     r = _residual(c, start, ea, eb, A, D)
     Hr = _symmetric_product(H, r)
-    J, low, high, dense = _jacobian(mask_B, mask_L, reach, A, D, start, ea, eb, m)
-    N = _normal_matrix(H32, J, low, high, dense)
-    L = np.zeros((m, m))
+    J, HJ = np.zeros((m, K)), np.empty((m, K), dtype=np.float32)
+    N, L = np.zeros((m, m)), np.zeros((m, m))
+    _dense_rows(J, mask_B, mask_L, reach, A, D, start, ea, eb)
+    _weight_rows(J, reach, A, start, ea, eb, dense)
+    _products(H32, J, 0, low, high, dense, HJ)
+    _gram(HJ, J, low, high, m, N)
     mu = 1e-10
     while not _factor(N, mu, L):
         mu *= 100
-    wald_B, wald_L = np.full((p, p), np.inf), np.full((p, q), np.inf)
-    t = 0
-    for i in range(p):
-        for j in range(p):
-            if mask_B[i, j]:
-                wald_B[i, j] = B[i, j] ** 2 * n / _inverse_entry(L, t)
-                t += 1
-    for i in range(p):
-        for k in range(q):
-            if mask_L[i, k]:
-                wald_L[i, k] = Lam[i, k] ** 2 * n / _inverse_entry(L, t)
-                t += 1
     C = _model_blocks(A, D)
-    count = p * (p - 1) - mask_B.sum() + p * q - mask_L.sum()
+    present = dense - p
+    count = p * (p - 1) + p * q - present
     cand = np.zeros((count, K))
     where = np.zeros((count, 2), dtype=np.int64)
     t = 0
@@ -473,45 +540,64 @@ def moves(c, H, H32, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n):
             t += 1
     Hc = np.empty((count, K), dtype=np.float32)
     _rows_times(H32, cand.astype(np.float32), count, Hc)
+    # One substitution for all: unit vectors of what is present, then J H c.
+    V = np.zeros((m, present + count))
+    for t in range(present):
+        V[t, t] = 1.0
+    for s in range(m):
+        for t in range(count):
+            V[s, present + t] = _dot(J[s], Hc[t], low[s], high[s])
+    _forward_many(L, V)
+    size = np.zeros(present + count)
+    for s in range(m):
+        for t in range(present + count):
+            size[t] += V[s, t] * V[s, t]
+    wald_B, wald_L = np.full((p, p), np.inf), np.full((p, q), np.inf)
+    t = 0
+    for i in range(p):
+        for j in range(p):
+            if mask_B[i, j]:
+                wald_B[i, j] = B[i, j] ** 2 * n / size[t]
+                t += 1
+    for i in range(p):
+        for k in range(q):
+            if mask_L[i, k]:
+                wald_L[i, k] = Lam[i, k] ** 2 * n / size[t]
+                t += 1
     gain, step = np.zeros((p, p + q)), np.zeros((p, p + q))
-    v = np.empty(m)
     for t in range(count):
         u = _dot(cand[t], Hr, 0, K)
         h = _dot(cand[t], Hc[t], 0, K)
-        total = h
-        for s in range(m):
-            v[s] = _dot(J[s], Hc[t], low[s], high[s])
-        _forward(L, v)
-        total -= _dot(v, v, 0, m)
+        total = h - size[present + t]
         if total > 1e-6 * h:
             gain[where[t, 0], where[t, 1]] = n * u * u / total
             step[where[t, 0], where[t, 1]] = u / total
     return wald_B, wald_L, gain, step
 
 
-@jit()
-def _inverse_entry(L, t):
-    """Diagonal entry t of (L L')^-1."""
-    m = L.shape[0]
-    e = np.zeros(m)
-    e[t] = 1.0
-    total = 0.0
-    for i in range(t, m):
-        value = e[i]
-        for k in range(t, i):
-            value -= L[i, k] * e[k]
-        e[i] = value / L[i, i]
-        total += e[i] * e[i]
-    return total
+@jit(fastmath=_FAST)
+def _forward_many(L, V):
+    """V <- L^-1 V."""
+    m, count = V.shape
+    for i in range(m):
+        for k in range(i):
+            w = L[i, k]
+            for t in range(count):
+                V[i, t] -= w * V[k, t]
+        w = 1.0 / L[i, i]
+        for t in range(count):
+            V[i, t] *= w
 
 
 @jit()
 def jacobian(start, ea, eb, mask_B, mask_L, B, Lam, k2, d):
     """Jacobian (m, K) and model moments (K,) at a point, in float64."""
     reach = reach_of(mask_B, mask_L)
-    m = _size(mask_B, mask_L, reach)
+    dense, m = _sizes(mask_B, mask_L, reach)
     A = _total_effects(mask_B, B, Lam)
     D = _weights(reach, k2, d)
     model = -_residual(np.zeros(ea.size), start, ea, eb, A, D)
-    J, _, _, _ = _jacobian(mask_B, mask_L, reach, A, D, start, ea, eb, m)
+    J = np.zeros((m, ea.size))
+    _dense_rows(J, mask_B, mask_L, reach, A, D, start, ea, eb)
+    _weight_rows(J, reach, A, start, ea, eb, dense)
     return J, model, A

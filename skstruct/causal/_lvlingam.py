@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 
 import networkx as nx
@@ -15,7 +16,15 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .._base import StructEstimator
 from .._parallel import run_tasks
-from ._blocks import correlated_blocks, finish, fit_gmm, fit_olc, margins, prior_masks
+from ._blocks import (
+    correlated_blocks,
+    finish,
+    fit_gmm,
+    fit_olc,
+    margins,
+    prior_masks,
+    share_latents,
+)
 from ._bootstrap import CausalBootstrap
 from ._checks import check_columns, warn_columns
 from ._independence import IndependenceTest
@@ -68,10 +77,11 @@ class CumulantLvLiNGAM(
         the moments by less; the chosen one is refitted to 1e-9.
     max_iter : int, default=12
         Levenberg-Marquardt steps for a candidate.
-    n_restarts : int, default=2
+    n_restarts : int, default=4
         Further searches, each from the best structure without a random third of its
-        edges and loadings; against local optima. Left out where the best structure is
-        sparse and without latents.
+        edges and loadings, the second from its latents alone; against local optima.
+        Left out where the best structure is sparse and without latents. Most end
+        where an earlier search came by, and cost little.
     n_jobs : int, default=None
         Threads for candidates and bootstrap replicates. Results do not depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -116,11 +126,12 @@ class CumulantLvLiNGAM(
     undetermined_pairs_ : list of tuples
         Pairs whose direction is undetermined.
     trace_ : list of (str, float)
-        Accepted moves with their criterion; for "olc" decisions with p-values.
+        Accepted moves of all searches with their criterion (that of the "pair"
+        moments in the first stage of two); for "olc" decisions with p-values.
     n_iter_ : int
         Number of accepted moves, at least one.
     blocks_ : list of ndarrays
-        Groups of columns that were fitted apart (one for up to 12 columns).
+        Groups of columns that were fitted apart, without correlation between them.
     mean_, scale_ : ndarrays of shape (p,)
         Mean and standard deviation of the columns.
     n_features_in_ : int
@@ -140,13 +151,13 @@ class CumulantLvLiNGAM(
     component that does not reach x_i is its variance: this is how edges get a
     direction. The moments are weighted by the inverse of their estimated covariance,
     shrunk to its diagonal by K / (K + n). A structure costs log(n) per edge and loading
-    and 2 per free weight. The search starts from the empty graph, from DirectLiNGAM's
-    and from latents alone, and moves by adding, deleting and reversing edges and
-    loadings and by inserting, splitting, merging and removing latents.
+    and 1 per free weight. The search starts from the empty graph and from
+    DirectLiNGAM's and moves by adding, deleting and reversing edges and loadings and by
+    inserting, splitting, merging and removing latents.
 
     With p columns the moments number K = p (p + 1) / 2 (1 + 2p); their covariance costs
-    n K^2, the only part that grows with the rows. Tables of more than 12 columns are
-    cut into blocks without correlation between them.
+    n K^2, the only part that grows with the rows. Tables are cut into blocks without
+    correlation between them, unless prior knowledge demands a path.
 
     References
     ----------
@@ -204,7 +215,7 @@ class CumulantLvLiNGAM(
         prior_knowledge=None,
         tol=0.02,
         max_iter=12,
-        n_restarts=2,
+        n_restarts=4,
         n_jobs=None,
         random_state=None,
         verbose=0,
@@ -296,21 +307,31 @@ class CumulantLvLiNGAM(
         self.blocks_ = blocks
         test = IndependenceTest("auto", rng)
         options = self._options(n, p)
-        parts = []
-        for columns in blocks:
-            if warm is not None:
-                part = _restrict(warm, columns)
-                parts.append(self._solve(Z, columns, prior, options, rng, test, part))
-            else:
-                parts.append(self._solve(Z, columns, prior, options, rng, test))
-            found = sum(part[0].mask_L.shape[1] for part in parts)
-            if self.max_latents is not None:
-                options["max_latents"] = self.max_latents - found
+        starts = [None if warm is None else _restrict(warm, c) for c in blocks]
+        limit = options["max_latents"]
+
+        def solve(k, most):
+            return self._solve(
+                Z, blocks[k], prior, {**options, "max_latents": most}, rng, test,
+                starts[k],
+            )  # fmt: skip
+
+        parts = [solve(k, limit) for k in range(len(blocks))]
+        found = [part[0].mask_L.shape[1] for part in parts]
+        if sum(found) > limit:
+            # The latents go to the blocks that gain most from them.
+            fewer = [
+                [solve(k, most) for most in range(min(limit, found[k]))] + [parts[k]]
+                for k in range(len(blocks))
+            ]
+            criteria = [[part[0].criterion for part in row] for row in fewer]
+            numbers = share_latents(criteria, limit)
+            parts = [row[number] for row, number in zip(fewer, numbers)]
         self._assemble(parts, n, p)
         return self
 
     def _solve(self, Z, columns, prior, options, rng, test, warm=None):
-        """Model, standard errors, counts, margins and trace of one block."""
+        """Model, estimates, counts, margins and trace of one block."""
         Z = np.ascontiguousarray(Z[:, columns])
         tau = self._tau[columns]
         sub = tuple(
@@ -318,10 +339,10 @@ class CumulantLvLiNGAM(
         )
         undetermined = []
         if len(columns) == 1:
-            model = empty_model(1)
+            model = replace(empty_model(1), Q=0.0, criterion=0.0)
             none = np.full((1, 1), np.nan)
-            lone = np.full((1, 0), np.nan)
-            return model, none, lone, 0, none, [], [], None
+            estimates = model.B, model.Lam, none, model.Lam
+            return model, estimates, 0, none, [], [], None
         if self.method == "olc":
             model, search, found = fit_olc(Z, tau, options, sub, test, self.alpha)
             trace = found.decisions + search.trace
@@ -329,7 +350,7 @@ class CumulantLvLiNGAM(
         else:
             model, search = fit_gmm(Z, tau, options, sub, rng, warm)
             trace = search.trace
-        model, se_B, se_L, size = finish(search, model)
+        model, B, Lam, se_B, se_L, size = finish(search, model, Z, tau)
         if self.method == "gmm" and warm is None:
             margin = margins(search, model)
             undetermined = [
@@ -342,7 +363,8 @@ class CumulantLvLiNGAM(
             for move, value in trace:
                 _logger.info("%s: %.6g", move, value)
         dof = len(search.moments.c) - size
-        return model, se_B, se_L, dof, margin, undetermined, trace, search.moments
+        estimates = B, Lam, se_B, se_L
+        return model, estimates, dof, margin, undetermined, trace, search.moments
 
     def _assemble(self, parts, n, p):
         """Attributes in the units of the data from the fitted blocks."""
@@ -358,12 +380,12 @@ class CumulantLvLiNGAM(
         latents = []
         first = 0
         for columns, part in zip(self.blocks_, parts):
-            model, s_B, s_L, dof, mg, undetermined, trace, moments = part
+            model, (B_, Lam_, s_B, s_L), dof, mg, undetermined, trace, moments = part
             place = np.ix_(columns, columns)
-            B[place], se[place], margin[place] = model.B, s_B, mg
+            B[place], se[place], margin[place] = B_, s_B, mg
             k2[columns] = model.k2
             for k in range(model.mask_L.shape[1]):
-                Lam[columns, first] = model.Lam[:, k]
+                Lam[columns, first] = Lam_[:, k]
                 se_L[columns, first] = s_L[:, k]
                 latents.append([int(columns[c]) for c in model.children(k)])
                 first += 1

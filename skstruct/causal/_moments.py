@@ -12,6 +12,9 @@ from .._parallel import run_tasks
 
 _BLOCK_ROWS = 2048
 _SMALL_PHI = 0.1
+_WORTH_THREADS = 1e9
+# Rows from which the leverage is taken.
+_LEVERAGE_ROWS = 10_000
 
 
 @dataclass
@@ -140,10 +143,67 @@ def compute_moments(Z, kind, tau, n_jobs=None):
             total = dsyrk(1.0, F.T, beta=1.0, c=total, trans=1, overwrite_c=1)
         return total
 
-    parts = run_tasks(accumulate, [(h,) for h in halves], n_jobs)
+    # Threads take longer to start than small tables take.
+    threads = n_jobs if n * K**2 > _WORTH_THREADS else None
+    parts = run_tasks(accumulate, [(h,) for h in halves], threads)
     Sigma = sum(parts) / n
     H = _shrunk_inverse(Sigma, n)
     return Moments(c, H, H.astype(np.float32), start, ea, eb, tilts.S, n, tau)
+
+
+def weight_effects(Z, tau, M, J, W, n_jobs=None):
+    """Bias and variance of the estimates ``W c`` by rows that weight themselves.
+
+    A row has a part in the moments and in the covariance that weights them: rows far
+    out pull the estimates and are weighted down for it, which draws coefficients to
+    zero. With f the influence function of a row and h its leverage in the covariance,
+    leaving the row out of the weight of its own part amounts to the factor 1 / (1 - h)
+    (Sherman-Morrison); bias and variance below are sums of that over the rows.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, p)
+        The standardised table of the moments M.
+    tau : ndarray of shape (p,)
+    M : Moments
+    J : ndarray of shape (m, K)
+        Jacobian of the moments.
+    W : ndarray of shape (m, K)
+        ``(J H J')^-1 J H``.
+
+    Returns
+    -------
+    bias, variance : ndarrays of shape (m,)
+    """
+    n = len(Z)
+    K = len(M.c)
+    step = -(-n // _LEVERAGE_ROWS)
+    used = np.arange(0, n, step)
+    share = n / (K + n) / n
+    tilts = _Tilts(Z, tau)
+    J32, W32 = J.astype(np.float32), W.astype(np.float32)
+
+    def accumulate(group):
+        bias, variance = np.zeros(len(J)), np.zeros(len(J))
+        for first in group:
+            rows = used[first : first + _BLOCK_ROWS]
+            F = tilts.influence(rows, M.start, M.ea, M.eb, M.c).astype(np.float32)
+            HF = M.H32 @ F
+            D = W32 @ F
+            h = share * np.einsum("kr,kr->r", F, HF, dtype=np.float64)
+            fitted = share * np.einsum("kr,kr->r", J32 @ HF, D, dtype=np.float64)
+            # At most twice: rows further out tell nothing of the others.
+            factor = 1 / (1 - np.clip(h, 0.0, 0.5))
+            bias -= D @ ((h - fitted) * factor)
+            variance += (D * D) @ factor
+        return bias, variance
+
+    starts = np.arange(0, len(used), _BLOCK_ROWS)
+    halves = [half for half in np.array_split(starts, 2) if len(half)]
+    threads = n_jobs if len(used) * K**2 > _WORTH_THREADS else None
+    parts = run_tasks(accumulate, [(half,) for half in halves], threads)
+    bias, variance = (sum(part[k] for part in parts) / len(used) for k in range(2))
+    return bias, variance / n
 
 
 def _shrunk_inverse(Sigma, n):

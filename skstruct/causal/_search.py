@@ -1,6 +1,6 @@
 """Search for the structure with the smallest criterion.
 
-The criterion of a structure is Q + price (edges + loadings) + 2 (free weights), with Q
+The criterion of a structure is Q + price (edges + loadings) + (free weights), with Q
 the minimum of the quadratic form of the moment residuals. A move changes the structure;
 its parameters start from those of the structure it came from.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
+from joblib import effective_n_jobs
 
 from .._parallel import run_tasks
 from . import _gmm_kernels as kernels
@@ -18,6 +19,10 @@ from . import _gmm_kernels as kernels
 _NEVER = 1e300
 _MIN_DECREASE = 0.05
 _LOOK_AHEAD = 40.0
+# How many of the new latents (or a third) go on after one step, and after another.
+_SIEVE = (24, 16)
+# Candidates times squared number of moments: 30 ms of fits, the start of two threads.
+_WORTH_THREADS = 1.2e7
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,8 @@ class Search:
         p = moments.S.shape[0]
         self.best_with = np.full((p, p), np.inf)
         self.trace = []
-        self.known = {}
+        # What is known of a structure: where searches from it end, and its moves.
+        self.known, self.ends, self.turned, self.grown = {}, {}, {}, {}
 
     # -- evaluation ------------------------------------------------------------
 
@@ -122,10 +128,22 @@ class Search:
 
     def penalty(self, model, reach):
         structural = model.mask_B.sum() + model.mask_L.sum()
-        return float(self.price * structural + 4.0 * reach.sum())
+        return float(self.price * structural + 2.0 * reach.sum())
 
-    def fit(self, model, *, jump=False, steps=None, bound=np.inf, tol=None):
+    def fit(self, model, **options):
         """Fit a model from its own parameters; abandoned above `bound`."""
+        fitted = self._fitted(model, **options)
+        self._record(fitted)
+        return fitted
+
+    def _record(self, fitted):
+        np.minimum(
+            self.best_with,
+            np.where(fitted.mask_B, fitted.criterion, np.inf),
+            out=self.best_with,
+        )
+
+    def _fitted(self, model, *, jump=False, steps=None, bound=np.inf, tol=None):
         reach = model.reach
         penalty = self.penalty(model, reach)
         target = bound - penalty if np.isfinite(bound) else _NEVER
@@ -136,27 +154,24 @@ class Search:
             self.max_steps if steps is None else steps,
             self.tol if tol is None else tol, target,
         )  # fmt: skip
-        fitted = Model(model.mask_B, model.mask_L, B, Lam, k2, d, Q, float(Q + penalty))
-        np.minimum(
-            self.best_with,
-            np.where(model.mask_B, fitted.criterion, np.inf),
-            out=self.best_with,
-        )
-        return fitted
+        return Model(model.mask_B, model.mask_L, B, Lam, k2, d, Q, float(Q + penalty))
 
     def fit_many(self, models, **options):
-        """Fit independent candidates, in threads where there are enough of them."""
-        if self.n_jobs in (None, 1) or len(models) < 12:
+        """Fit independent candidates, in threads where that is worth their start."""
+        workers = effective_n_jobs(self.n_jobs)
+        if workers == 1 or len(models) * len(self.moments.c) ** 2 < _WORTH_THREADS:
             return [self.fit(model, **options) for model in models]
-        chunks = [models[k::8] for k in range(8)]
+        workers = min(workers, len(models))
         done = run_tasks(
-            lambda chunk: [self.fit(model, **options) for model in chunk],
-            [(chunk,) for chunk in chunks],
+            lambda chunk: [self._fitted(model, **options) for model in chunk],
+            [(models[k::workers],) for k in range(workers)],
             self.n_jobs,
         )
         fitted = [None] * len(models)
         for k, part in enumerate(done):
-            fitted[k::8] = part
+            fitted[k::workers] = part
+        for model in fitted:
+            self._record(model)
         return fitted
 
     def moves(self, model):
@@ -315,6 +330,12 @@ class Search:
 
     def reversals(self, model):
         """The three best reversals of an edge, briefly fitted."""
+        key = model.key
+        if key not in self.turned:
+            self.turned[key] = self._reversals(model)
+        return self.turned[key]
+
+    def _reversals(self, model):
         candidates = [
             new
             for i, j in np.argwhere(model.mask_B)
@@ -341,32 +362,42 @@ class Search:
             self.known[key] = self.local(model)
         return self.known[key]
 
-    def new_latents(self, model, adjacent=None):
-        """The most promising insertions and splits of latents, briefly fitted.
-
-        `adjacent` (p, p): pairs that a latent may explain; None: those with an edge.
-        """
+    def new_latents(self, model):
+        """The most promising insertions and splits of latents, briefly fitted."""
         q = model.mask_L.shape[1]
         if q >= self.max_latents:
             return []
-        if adjacent is None:
-            adjacent = model.mask_B | model.mask_B.T
+        key = model.key
+        if key not in self.grown:
+            self.grown[key] = self._new_latents(model)
+        return self.grown[key]
+
+    def _new_latents(self, model):
+        q = model.mask_L.shape[1]
         candidates, origin = [], []
-        for number, children in enumerate(self._candidate_sets(model, adjacent)):
-            for new in self._insertions(model, children):
-                candidates.append(new)
-                origin.append(number)
+        # The new latent takes the covariance of its children from the edges between
+        # them, or what the latents at hand leave of it.
+        covariances = [self.moments.S]
+        if q:
+            total = np.linalg.solve(np.eye(len(model.k2)) - model.B, model.Lam)
+            covariances.append(self.moments.S - total @ total.T)
+        for number, children in enumerate(self._candidate_sets(model)):
+            for S in covariances:
+                for new in self._insertions(model, children, S):
+                    candidates.append(new)
+                    origin.append(number)
         for k in range(q):
             for new in self._splits(model, k):
                 candidates.append(new)
                 origin.append(-1 - len(origin))
-        # Two steps tell the hopeless ones; the others get six more.
-        fitted = self.fit_many(candidates, jump=True, steps=2)
-        rank = sorted(range(len(fitted)), key=lambda t: fitted[t].criterion)[:16]
-        origin = [origin[t] for t in rank]
-        fitted = self.fit_many(
-            [fitted[t] for t in rank], steps=6, bound=model.criterion + 60.0
-        )
+        # One step tells the hopeless ones; the others get more.
+        for stage, kept in enumerate(_SIEVE):
+            fitted = self.fit_many(candidates, steps=1, jump=stage == 0)
+            rank = sorted(range(len(fitted)), key=lambda t: fitted[t].criterion)
+            rank = rank[: max(kept, len(rank) // 3)]
+            candidates = [fitted[t] for t in rank]
+            origin = [origin[t] for t in rank]
+        fitted = self.fit_many(candidates, steps=5, bound=model.criterion + 60.0)
         order = sorted(range(len(fitted)), key=lambda t: fitted[t].criterion)
         chosen, used = [], {}
         for t in order:
@@ -377,10 +408,16 @@ class Search:
                 break
         return chosen
 
-    def _candidate_sets(self, model, adjacent):
+    def _candidate_sets(self, model):
         """Correlated triples with two edges or three; larger sets that are cliques."""
+        adjacent = model.mask_B | model.mask_B.T
         S, n = self.moments.S, self.moments.n
         dependent = np.abs(S) > 3 / np.sqrt(n)
+        if self.forbidden is not None:
+            # No edge can show that a latent is missing between these.
+            adjacent |= self.forbidden & self.forbidden.T & dependent
+        # The effects of an edge and of a latent may cancel in the correlation.
+        dependent |= adjacent
         sets = [set(model.children(k)) for k in range(model.mask_L.shape[1])]
         for size in range(self.min_children, max(self.min_children, 5) + 1):
             pairs = size * (size - 1) // 2
@@ -395,15 +432,16 @@ class Search:
                     continue
                 yield group
 
-    def _insertions(self, model, group):
-        S, p = self.moments.S, len(model.k2)
+    def _insertions(self, model, group, S):
+        p = len(model.k2)
         loadings = np.zeros(p)
         for x in group:
             rest = [t for t in group if t != x]
             sizes = [
-                abs(S[x, y] * S[x, z] / S[y, z]) for y, z in combinations(rest, 2)
+                abs(S[x, y] * S[x, z]) / max(abs(S[y, z]), 1e-12)
+                for y, z in combinations(rest, 2)
             ] or [abs(S[x, rest[0]])]
-            sign = 1.0 if x == group[0] else np.sign(S[group[0], x])
+            sign = -1.0 if x != group[0] and S[group[0], x] < 0 else 1.0
             loadings[x] = sign * np.sqrt(np.clip(np.median(sizes), 0.15, 0.85))
         k2 = model.k2.copy()
         k2[list(group)] *= 0.6
@@ -416,6 +454,11 @@ class Search:
         elif len(group) > 3:
             # One edge of a larger set survives: each is tried.
             variants += [([e for e in inside if e != kept], 0.9) for kept in inside]
+        if self.required is not None:
+            variants = [
+                ([edge for edge in removed if not self.required[edge]], factor)
+                for removed, factor in variants
+            ]
         for removed, factor in variants:
             mask_B, B = model.mask_B.copy(), model.B.copy()
             for edge in inside:
@@ -489,29 +532,21 @@ class Search:
         self.note(move, best)
         return best
 
-    def latents_first(self):
-        """Latents in the graph without edges, as long as each lowers the criterion."""
-        S, n = self.moments.S, self.moments.n
-        dependent = np.abs(S) > 3 / np.sqrt(n)
-        model = self.fit(empty_model(len(S)), jump=True)
-        while True:
-            best = min(
-                self.new_latents(model, dependent),
-                key=lambda m: m.criterion,
-                default=model,
-            )
-            if best.criterion >= model.criterion - _MIN_DECREASE:
-                return model
-            model = best
-
     def run(self, model):
         """Polish; then add and remove latents in turn until neither helps."""
         model = self.polish(self.fit(model, jump=True))
-        while True:
+        passed = []
+        # From a structure that an earlier search came by there is one way to go on.
+        while model.key not in self.ends:
+            passed.append(model.key)
             better = self.grow(model) or self.shrink(model)
             if better is None:
-                return model
-            model = self.polish(better)
+                self.ends[model.key] = model
+            else:
+                model = self.polish(better)
+        end = self.ends[model.key]
+        self.ends.update(dict.fromkeys(passed, end))
+        return end
 
 
 def _best(models, count, bound):
