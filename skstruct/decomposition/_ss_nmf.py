@@ -344,8 +344,8 @@ default=None
         """
         self._check_penalties()
         X, norm2 = self._read(X, reset=True)
-        self.affinity_, self.sigma_ = self._build_graph(X, affinity, positions)
-        problem = self._problem(X, norm2, self.affinity_, banded=True)
+        W, self.sigma_ = self._build_graph(X, affinity, positions)
+        problem = self._problem(X, norm2, W, banded=True)
         starts = Starts(self.init, self.n_init, self.n_components, self.n_jobs)
         # One BLAS thread: the products have few columns, and sums keep their order.
         with (
@@ -360,11 +360,22 @@ default=None
                 max_iter=0 if mu else self.max_iter,
                 tol=self.tol,
             )
+            redundant = problem.by_component and problem.graph.redundant and not mu
+            redundant = redundant and problem.graph.weights is W.data
+            if redundant:
+                # The largest array beside X: put together again at the end.
+                problem.graph = problem.graph.without_weights()
+                W.data = problem.graph.weights
             if mu:
-                found = solve_mu(problem, self.affinity_, A, M, **options)
+                found = solve_mu(problem, W, A, M, **options)
             else:
                 found = solve_cd(problem, A, M, refined=refined, **options)
+        # One of the two copies of the abundances, no longer needed.
+        del A
         self._store(problem, found)
+        if redundant:
+            W.data = problem.graph.all_weights()
+        self.affinity_ = W
         return self
 
     def fit_transform(self, X, y=None, *, affinity=None, positions=None):
@@ -501,7 +512,10 @@ default=None
         order = np.argsort(-mass, kind="stable")
         self.reconstruction_err_ = float(np.sqrt(found.residual))
         self.components_ = M[order].astype(dtype)
-        self.embedding_ = np.ascontiguousarray(A[:, order], dtype=dtype)
+        self.embedding_ = np.empty(A.shape, dtype=dtype)
+        for rows in row_chunks(A.shape[0], A.shape[1] * 8):
+            self.embedding_[rows] = A[rows][:, order]
+        found.A = None
         self.n_components_ = M.shape[0]
         self.objective_ = float(found.objective)
         self.loss_curve_ = np.array(found.loss_curve)

@@ -404,6 +404,18 @@ def edge_bands(indptr, indices, weights, offsets, bands):
     return count
 
 
+@jit()
+def band_edges(indptr, indices, offsets, bands, weights):
+    """The inverse of `edge_bands`: the weights of all edges from both sides."""
+    for n in range(indptr.size - 1):
+        for t in range(indptr[n], indptr[n + 1]):
+            d = abs(indices[t] - n)
+            for o in range(offsets.size):
+                if offsets[o] == d:
+                    weights[t] = bands[o, min(n, indices[t])]
+                    break
+
+
 @jit(**_SUMS)
 def sweep_bands(A, B, G, start, offsets, bands, lam, alpha, n_inner, sums):
     """As `sweep` with the lasso, for abundances by component and edges by offset.

@@ -21,6 +21,7 @@ from ._ss_nmf_kernels import (
     ROOTS,
     TO_ONE,
     WIDTH,
+    band_edges,
     edge_bands,
     extrapolate,
     extrapolate_endmembers,
@@ -118,6 +119,21 @@ class Graph:
             return self
         return replace(self, offsets=offsets[:count], bands=bands[:count])
 
+    @property
+    def redundant(self):
+        """Whether the weights are held twice and take much memory."""
+        return self.bands is not None and self.weights.nbytes > _BAND_BYTES
+
+    def without_weights(self):
+        """With the weights by offsets alone."""
+        return replace(self, weights=np.zeros(0, self.weights.dtype))
+
+    def all_weights(self):
+        """The weights of all edges again."""
+        weights = np.empty(self.indices.size, dtype=self.bands.dtype)
+        band_edges(self.indptr, self.indices, self.offsets, self.bands, weights)
+        return weights
+
     @classmethod
     def of(cls, W, dtype):
         """From a CSR matrix with sorted indices, or None."""
@@ -200,7 +216,14 @@ def penalty_sums(problem, A):
         sums[TO_ONE] = np.sum((1.0 - total) ** 2)
     if problem.lam > 0:
         g = problem.graph
-        graph_sums(A, g.indptr, g.indices, g.weights, sums)
+        if g.bands is None:
+            graph_sums(A, g.indptr, g.indices, g.weights, sums)
+        else:
+            square = np.einsum("nk,nk->n", A64, A64)
+            for d, w in zip(g.offsets, g.bands):
+                w = w[:-d].astype(np.float64, copy=False)
+                sums[CROSS] += w @ np.einsum("nk,nk->n", A64[:-d], A64[d:])
+                sums[DEGREE] += w @ (square[:-d] + square[d:])
     return sums
 
 

@@ -84,13 +84,13 @@ class Starts:
             M = self._screened(replace(_thinned(small), n_inner=_N_INNER), candidates)
         given = not isinstance(self.init, str)
         if given or max_iter == 0 or small.basis is None:
-            return _abundances(problem, M), M, False
+            return problem.laid_out(_abundances(problem, M)), M, False
         small = replace(small, n_inner=max(problem.n_inner, _N_INNER))
         found = _refine(small, M, max_iter, max(tol, _REFINED_TOL))
         if found.A.shape[0] == problem.X.shape[0]:
             A = found.A.astype(problem.X.dtype, copy=False)
             return A, found.M, found.converged
-        return _abundances(problem, found.M), found.M, False
+        return problem.laid_out(_abundances(problem, found.M)), found.M, False
 
     def _screened(self, problem, candidates):
         """The best candidate after some iterations."""

@@ -231,6 +231,19 @@ def test_positions_give_the_same_graph_as_the_image_shape():
     assert_array_equal(half.affinity_.toarray(), full[part][:, part])
 
 
+def test_large_graphs_are_given_back_whole(monkeypatch):
+    """The weights are put away during the fit where they take much memory."""
+    from skstruct.decomposition import _ss_nmf_solver as solver
+
+    data = scene(8)
+    model = StructuredSparseNMF(3, image_shape=data.image_shape, random_state=0)
+    usual = clone(model).fit(data.X)
+    monkeypatch.setattr(solver.Graph, "redundant", True)
+    frugal = clone(model).fit(data.X)
+    assert_array_equal(frugal.affinity_.toarray(), usual.affinity_.toarray())
+    assert_array_equal(frugal.components_, usual.components_)
+
+
 def test_mask_fits_the_region_alone():
     data = scene(9)
     mask = np.zeros(data.image_shape, bool)

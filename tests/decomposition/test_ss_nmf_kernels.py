@@ -89,6 +89,21 @@ def test_sweep_equals_its_numpy_twin(seed, q, alpha, single):
         assert_allclose(got, want, atol=2e-4 * max(1.0, want.max()))
 
 
+@pytest.mark.parametrize("shape", [(5, 7), (1, 9), (9, 1)])
+@pytest.mark.parametrize("window", [3, 5])
+def test_weights_by_offset_are_the_graph(shape, window):
+    X, _, M = ref.small_image(0, shape)
+    W = spatial_affinity(X, shape, window=window)
+    g = Graph.of(W, X.dtype).banded()
+    assert np.all(g.offsets > 0) and 2 * np.count_nonzero(g.bands) == W.nnz
+    assert_array_equal(g.without_weights().all_weights(), W.data)
+    A = np.random.default_rng(0).random((len(X), len(M)))
+    want = ref.objective(X, A, M, W.toarray(), 0.7)
+    for graph in (Graph.of(W, X.dtype), g.without_weights()):
+        problem = Problem(X, graph, 0.7, 0.0, False)
+        assert_allclose(objective(problem, A, M), want)
+
+
 @settings(max_examples=60, deadline=None)
 @given(SEEDS, st.integers(1, 6), st.booleans(), st.booleans())
 def test_pixel_programs_equal_the_enumeration_of_supports(seed, K, simplex, warm):
