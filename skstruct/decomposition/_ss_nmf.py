@@ -115,8 +115,8 @@ shape (n_components, n_features), default="vca"
         Endmembers at the start. "vca" and "random" depend on the random state.
     n_init : int, default=5
         Number of random starts. Each is refined for some iterations on a part of the
-        samples, the best two for some more; the one with the lowest objective is
-        solved.
+        samples; the one with the lowest objective is solved. Where the objective has
+        minima of nearly the same value, more starts find the lowest more often.
     max_iter : int, default=300
         Largest number of iterations, of those on compressed data (see Notes) and again
         of those on X.
@@ -346,6 +346,13 @@ default=None
         X, norm2 = self._read(X, reset=True)
         W, self.sigma_ = self._build_graph(X, affinity, positions)
         problem = self._problem(X, norm2, W, banded=True)
+        mu = self.solver == "mu"
+        redundant = problem.by_component and problem.graph.redundant and not mu
+        redundant = redundant and problem.graph.weights is W.data
+        if redundant:
+            # The largest array beside X: put together again at the end.
+            problem.graph = problem.graph.without_weights()
+            W.data = problem.graph.weights
         starts = Starts(self.init, self.n_init, self.n_components, self.n_jobs)
         # One BLAS thread: the products have few columns, and sums keep their order.
         with (
@@ -353,19 +360,12 @@ default=None
             fit_callbacks(self, X=X, max_iter=self.max_iter) as step,
         ):
             options = {"max_iter": self.max_iter, "tol": self.tol, "step": step}
-            mu = self.solver == "mu"
             A, M, refined = starts.best(
                 problem,
                 check_random_state(self.random_state),
                 max_iter=0 if mu else self.max_iter,
                 tol=self.tol,
             )
-            redundant = problem.by_component and problem.graph.redundant and not mu
-            redundant = redundant and problem.graph.weights is W.data
-            if redundant:
-                # The largest array beside X: put together again at the end.
-                problem.graph = problem.graph.without_weights()
-                W.data = problem.graph.weights
             if mu:
                 found = solve_mu(problem, W, A, M, **options)
             else:

@@ -27,8 +27,10 @@ from ._ss_nmf_solver import (
     sweep_rows,
 )
 
-# Starts are compared after so many iterations, and the best two after as many again.
-_SCREENING = 6
+# Iterations after which starts are compared. Extrapolation is in full swing by then,
+# and those that end in the same minimum are close together. Half as many tell good
+# from bad starts much less often.
+_SCREENING = 12
 
 # Starts are compared on about this many samples; a start is a set of spectra, and
 # so many samples determine it.
@@ -81,7 +83,10 @@ class Starts:
         candidates = [self._scaled(problem, M) for M in candidates]
         M = candidates[0]
         if len(candidates) > 1:
-            M = self._screened(replace(_thinned(small), n_inner=_N_INNER), candidates)
+            screened = replace(_thinned(small), n_inner=_N_INNER)
+            tasks = [(screened, M, _SCREENING, 1e-4) for M in candidates]
+            found = run_tasks(_refine, tasks, n_jobs=self.n_jobs)
+            M = min(found, key=lambda solution: solution.objective).M
         given = not isinstance(self.init, str)
         if given or max_iter == 0 or small.basis is None:
             return problem.laid_out(_abundances(problem, M)), M, False
@@ -91,16 +96,6 @@ class Starts:
             A = found.A.astype(problem.X.dtype, copy=False)
             return A, found.M, found.converged
         return problem.laid_out(_abundances(problem, found.M)), found.M, False
-
-    def _screened(self, problem, candidates):
-        """The best candidate after some iterations."""
-        tasks = [(problem, M, _SCREENING, 0.0) for M in candidates]
-        found = run_tasks(_refine, tasks, n_jobs=self.n_jobs)
-        found.sort(key=lambda solution: solution.objective)
-        if len(found) > 2:
-            tasks = [(problem, s.M, _SCREENING, 0.0, s.A) for s in found[:2]]
-            found = run_tasks(_refine, tasks, n_jobs=self.n_jobs)
-        return min(found, key=lambda solution: solution.objective).M
 
     def _candidates(self, problem, small, rng):
         X, K = problem.X, self.n_components
@@ -178,11 +173,9 @@ def _rough_abundances(problem, M):
     return A
 
 
-def _refine(problem, M, max_iter, tol, A=None):
-    if A is None:
-        # A sample costs more than its updates where its coordinates are few.
-        guess = _abundances if problem.single is None else _rough_abundances
-        A = guess(problem, M)
+def _refine(problem, M, max_iter, tol):
+    start = _abundances if problem.single is None else _rough_abundances
+    A = start(problem, M)
     # Bolder than on X: an iteration that has to be taken back costs little.
     return solve_cd(problem, A, M, max_iter=max_iter, tol=tol, growth=1.1)
 
@@ -259,7 +252,8 @@ def _thinned(problem):
     else:
         X = X[chosen] if sparse.issparse(X) else np.ascontiguousarray(X[chosen])
     if problem.lam > 0:
-        W = sparse.csr_array((g.weights, g.indices, g.indptr), shape=(N, N))
+        weights = g.weights if g.weights.size else g.all_weights()
+        W = sparse.csr_array((weights, g.indices, g.indptr), shape=(N, N))
         W = W[chosen][:, chosen]
         W.sort_indices()
         g = Graph.of(W, dtype).banded()
