@@ -2,9 +2,22 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+from functools import cache
+
 from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
+
+
+@cache
+def _controller():
+    # The search for loaded libraries takes milliseconds.
+    return ThreadpoolController()
+
+
+def single_blas_thread():
+    """Context in which the BLAS libraries use one thread."""
+    return _controller().limit(limits=1)
 
 
 def run_tasks(function, tasks, n_jobs=None, *, prefer="threads"):
@@ -30,7 +43,7 @@ def run_tasks(function, tasks, n_jobs=None, *, prefer="threads"):
     """
     # Limited here for the threads of this process, and again inside each task for
     # worker processes; in threads the inner limit finds the outer one in force.
-    with threadpool_limits(1):
+    with single_blas_thread():
         if effective_n_jobs(n_jobs) == 1:
             # Dispatching and limiting each task costs more than a small task.
             return [function(*task) for task in tasks]
@@ -40,5 +53,5 @@ def run_tasks(function, tasks, n_jobs=None, *, prefer="threads"):
 
 
 def _single_threaded(function, *task):
-    with threadpool_limits(1):
+    with single_blas_thread():
         return function(*task)

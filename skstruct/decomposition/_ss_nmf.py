@@ -12,17 +12,17 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import assert_all_finite, check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     check_is_fitted,
     check_non_negative,
     validate_data,
 )
-from threadpoolctl import threadpool_limits
 
 from .._base import StructEstimator
 from .._callbacks import CallbackSupportMixin, fit_callbacks
+from .._parallel import single_blas_thread
 from .._scores import hidden_block_error, hidden_columns
 from .._validation import FLOAT_DTYPES
 from ._abundances import fcls, nnls_abundances
@@ -38,7 +38,7 @@ from ._affinity import (
 from ._ss_nmf_solver import (
     Graph,
     Problem,
-    residual_norms,
+    norm_and_minimum,
     row_chunks,
     solve_abundances,
     solve_cd,
@@ -115,12 +115,14 @@ shape (n_components, n_features), default="vca"
         Endmembers at the start. "vca" and "random" depend on the random state.
     n_init : int, default=5
         Number of random starts. Each is refined for some iterations on a part of the
-        samples; the one with the lowest objective is solved.
+        samples; the one with the lowest objective is solved. Where the objective has
+        minima of nearly the same value, more starts find the lowest more often.
     max_iter : int, default=300
         Largest number of iterations, of those on compressed data (see Notes) and again
         of those on X.
     tol : float, default=1e-6
-        Stop when the objective falls by less relative to itself over five iterations.
+        Stop when the objective falls by less relative to itself over five iterations,
+        or at the same rate over two from a start that was refined so far (see Notes).
     score_holdout : float in (0, 1), default=0.3
         Share of the bands that `score` hides.
     score_random_state : int, default=0
@@ -178,8 +180,9 @@ shape (n_components, n_features), default="vca"
     descent.
 
     Before, "cd" runs the same descent on the coordinates of the samples in their
-    ``2 K + 4`` leading directions, nearly the same problem at a fraction of the cost:
-    a few iterations on X remain, which decide the convergence. It does not where
+    ``K + 4`` leading directions, nearly the same problem at a fraction of the cost:
+    a few iterations on X remain, which decide the convergence. There the abundances
+    are in single precision, products and sums in double. It does not where
     endmembers are given, or with less than three times as many or over 1000 features.
     Where the coordinates would exceed 16 MB, 20000 samples stand for all.
 
@@ -340,30 +343,39 @@ default=None
             the affinity is not symmetric and non-negative.
         """
         self._check_penalties()
-        X = self._read(X, reset=True)
-        self.affinity_, self.sigma_ = self._build_graph(X, affinity, positions)
-        problem = self._problem(X, self.affinity_)
-        if problem.lam > 0:
-            problem.graph = problem.graph.banded()
+        X, norm2 = self._read(X, reset=True)
+        W, self.sigma_ = self._build_graph(X, affinity, positions)
+        problem = self._problem(X, norm2, W, banded=True)
+        mu = self.solver == "mu"
+        redundant = problem.by_component and problem.graph.redundant and not mu
+        redundant = redundant and problem.graph.weights is W.data
+        if redundant:
+            # The largest array beside X: put together again at the end.
+            problem.graph = problem.graph.without_weights()
+            W.data = problem.graph.weights
         starts = Starts(self.init, self.n_init, self.n_components, self.n_jobs)
         # One BLAS thread: the products have few columns, and sums keep their order.
         with (
-            threadpool_limits(1),
+            single_blas_thread(),
             fit_callbacks(self, X=X, max_iter=self.max_iter) as step,
         ):
             options = {"max_iter": self.max_iter, "tol": self.tol, "step": step}
-            mu = self.solver == "mu"
-            A, M = starts.best(
+            A, M, refined = starts.best(
                 problem,
                 check_random_state(self.random_state),
                 max_iter=0 if mu else self.max_iter,
                 tol=self.tol,
             )
             if mu:
-                found = solve_mu(problem, self.affinity_, A, M, **options)
+                found = solve_mu(problem, W, A, M, **options)
             else:
-                found = solve_cd(problem, A, M, **options)
+                found = solve_cd(problem, A, M, refined=refined, **options)
+        # One of the two copies of the abundances, no longer needed.
+        del A
         self._store(problem, found)
+        if redundant:
+            W.data = problem.graph.all_weights()
+        self.affinity_ = W
         return self
 
     def fit_transform(self, X, y=None, *, affinity=None, positions=None):
@@ -389,6 +401,7 @@ default=None
         return self.fit(X, y, affinity=affinity, positions=positions).embedding_
 
     def _read(self, X, *, reset):
+        """Valid X and its squared norm, whose sum tells whether X is finite."""
         X = validate_data(
             self,
             X,
@@ -396,11 +409,15 @@ default=None
             accept_sparse="csr",
             dtype=list(FLOAT_DTYPES),
             order="C",
+            ensure_all_finite=False,
         )
-        check_non_negative(X, "StructuredSparseNMF (input X)")
-        if sparse.issparse(X):
-            X = sparse.csr_array(X)
-        return X
+        name = type(self).__name__
+        norm2, low = norm_and_minimum(X)
+        if not np.isfinite(norm2):
+            assert_all_finite(X, estimator_name=name, input_name="X")
+        if low < 0:
+            check_non_negative(X, f"{name} (input X)")
+        return sparse.csr_array(X) if sparse.issparse(X) else X, norm2
 
     def _check_penalties(self):
         if self.sparsity_norm not in (1, 0.5):
@@ -432,18 +449,20 @@ default=None
                 stacklevel=3,
             )
 
-    def _problem(self, X, W, *, lam=None):
-        lam = self.graph_weight if lam is None else lam
+    def _problem(self, X, norm2, W, *, banded=False):
+        lam = float(self.graph_weight) if W is not None else 0.0
+        graph = Graph.of(W, X.dtype)
         return Problem(
             X,
-            Graph.of(W, X.dtype),
-            float(lam) if W is not None else 0.0,
+            graph.banded() if banded and lam > 0 else graph,
+            lam,
             float(self.alpha),
             self.sparsity_norm == 0.5,
             float(self.delta) ** 2 if self.sum_to_one == "soft" else 0.0,
             self.sum_to_one == "exact",
             self.endmember_norm == "l2" and not self.sum_to_one,
             self.n_inner,
+            norm2=norm2,
         )
 
     def _build_graph(self, X, affinity, positions):
@@ -491,12 +510,12 @@ default=None
         A, M = found.A, found.M
         mass = A.sum(axis=0, dtype=np.float64) * np.linalg.norm(M, axis=1)
         order = np.argsort(-mass, kind="stable")
-        error = residual_norms(problem, A, M).sum()
-        self.reconstruction_err_ = float(np.sqrt(error))
+        self.reconstruction_err_ = float(np.sqrt(found.residual))
         self.components_ = M[order].astype(dtype)
+        self.embedding_ = np.empty(A.shape, dtype=dtype)
         for rows in row_chunks(A.shape[0], A.shape[1] * 8):
-            A[rows] = A[rows][:, order]
-        self.embedding_ = A.astype(dtype, copy=False)
+            self.embedding_[rows] = A[rows][:, order]
+        found.A = None
         self.n_components_ = M.shape[0]
         self.objective_ = float(found.objective)
         self.loss_curve_ = np.array(found.loss_curve)
@@ -513,9 +532,9 @@ default=None
             )
         if not found.converged and self.tol > 0:
             warnings.warn(
-                f"The objective still fell by {found.change:.2g} relative to itself "
-                f"in the last five of {found.n_iter} iterations, tol={self.tol}. "
-                "Increase max_iter or tol.",
+                f"The objective still fell at a rate of {found.change:.2g} relative to "
+                f"itself in five iterations, after {found.n_iter} iterations; "
+                f"tol={self.tol}. Increase max_iter or tol.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -551,10 +570,9 @@ default=None
         spectra can be set by hand.
         """
         check_is_fitted(self, "components_")
-        X = self._read(X, reset=False)
-        return self._transform(X, image_shape, affinity)
+        return self._transform(*self._read(X, reset=False), image_shape, affinity)
 
-    def _transform(self, X, image_shape=None, affinity=None):
+    def _transform(self, X, norm2, image_shape=None, affinity=None):
         W = None
         if affinity is not None:
             W = given_affinity(affinity, X.shape[0])
@@ -562,7 +580,7 @@ default=None
             number = pixel_numbers(image_shape, None, X.shape[0], hint="")
             graph = window_graph(X, number, check_window(self.window))
             W = weigh(graph, X, self.edge_weights, self.sigma, self.n_neighbors)[0]
-        problem = self._problem(X, W)
+        problem = self._problem(X, norm2, W)
         A, converged = solve_abundances(problem, self.components_, tol=1e-6)
         if not converged:
             warnings.warn(
@@ -633,8 +651,11 @@ default=None
             )
         if method == "fcls" and X is None:
             raise ValueError("method='fcls' needs X: spectra are not stored in fit.")
-        X = None if X is None else self._read(X, reset=False)
-        A = self.embedding_ if X is None else self._transform(X)
+        if X is None:
+            A = self.embedding_
+        else:
+            X, norm2 = self._read(X, reset=False)
+            A = self._transform(X, norm2)
         M = self.components_
         if method != "normalize":
             t = self._calibration()
@@ -682,7 +703,7 @@ default=None
             With a single band, of which none can be hidden.
         """
         check_is_fitted(self, "components_")
-        X = self._read(X, reset=False)
+        X = self._read(X, reset=False)[0]
         M = self.components_
         hidden = hidden_columns(X.shape[1], self.score_holdout, self.score_random_state)
 

@@ -1,7 +1,6 @@
 """Loops over pixels and graph edges of structured sparse NMF.
 
-Arithmetic is in float64 whatever the arrays hold; a pixel's abundances live in a
-short local array while its neighbours are summed.
+Arithmetic is in float64 whatever the arrays hold, except in `sweep_bands`.
 """
 
 # SPDX-License-Identifier: BSD-3-Clause
@@ -21,7 +20,7 @@ LASSO, HALF, PROGRAM = 0, 1, 2
 WIDTH = 64
 
 # Positions in the array of sums that the sweeps fill.
-FIT, CROSS, DEGREE, MASS, ROOTS, TO_ONE = range(6)
+CROSS, DEGREE, MASS, ROOTS, TO_ONE = range(5)
 
 # Slope of the square root at zero, where it is infinite: that of a = 1e-4.
 _SMALL = 1e-4
@@ -194,22 +193,20 @@ def gather(A, indptr, indices, weights, n, before, after):
 
 
 @jit()
-def account(A, B, i, n, before, degree, root, sums):
+def account(A, n, before, degree, root, sums):
     """Add the terms of pixel n to the sums of the objective.
 
     For the graph this needs no pass of its own: half the cross term is the sum over
     the neighbours before n, and these have their final values when n is visited.
     """
-    fit, cross, square, mass, roots = 0.0, 0.0, 0.0, 0.0, 0.0
+    cross, square, mass, roots = 0.0, 0.0, 0.0, 0.0
     for k in range(before.size):
         x = float(A[n, k])
-        fit += B[i, k] * x
         cross += before[k] * x
         square += x * x
         mass += x
         if root:
             roots += math.sqrt(x)
-    sums[FIT] += fit
     sums[CROSS] += cross
     sums[DEGREE] += degree * square
     sums[MASS] += mass
@@ -294,7 +291,7 @@ def sweep(
     places = np.zeros(WIDTH, np.int64)
     early, total = np.zeros(K), np.zeros(K)
     H = G + delta2
-    lanes = np.zeros((5, WIDTH))
+    lanes = np.zeros((4, WIDTH))
     for low in range(0, B.shape[0], WIDTH):
         size = min(WIDTH, B.shape[0] - low)
         first, end = start + low, start + low + size
@@ -350,7 +347,6 @@ def sweep(
             for i in range(size):
                 x = a[k, i]
                 masses[i] += x
-                lanes[FIT, i] += b[k, i] * x
                 lanes[CROSS, i] += before[k, i] * x
                 lanes[DEGREE, i] += degrees[i] * x * x
             if root:
@@ -368,13 +364,13 @@ def sweep(
                         lanes[CROSS, i] += w * a[k, m] * a[k, i]
                     t += 1
     for i in range(WIDTH):
-        for term in range(5):
+        for term in range(4):
             sums[term] += lanes[term, i]
 
 
 @jit()
 def edge_bands(indptr, indices, weights, offsets, bands):
-    """The graph by offsets ``m - n`` of the numbers of neighbours.
+    """The upper half of the graph by offsets ``m - n > 0`` of its neighbours.
 
     ``bands[o, n]`` becomes the weight between pixels n and ``n + offsets[o]``.
 
@@ -388,6 +384,8 @@ def edge_bands(indptr, indices, weights, offsets, bands):
         o = 0
         for t in range(indptr[n], indptr[n + 1]):
             d = indices[t] - n
+            if d <= 0:
+                continue
             # Neighbours come in the same order nearly everywhere.
             for _ in range(count):
                 if o >= count:
@@ -406,105 +404,112 @@ def edge_bands(indptr, indices, weights, offsets, bands):
     return count
 
 
+@jit()
+def band_edges(indptr, indices, offsets, bands, weights):
+    """The inverse of `edge_bands`: the weights of all edges from both sides."""
+    for n in range(indptr.size - 1):
+        for t in range(indptr[n], indptr[n + 1]):
+            d = abs(indices[t] - n)
+            for o in range(offsets.size):
+                if offsets[o] == d:
+                    weights[t] = bands[o, min(n, indices[t])]
+                    break
+
+
 @jit(**_SUMS)
 def sweep_bands(A, B, G, start, offsets, bands, lam, alpha, n_inner, sums):
-    """As `sweep` with the lasso, the graph being given by `edge_bands`.
+    """As `sweep` with the lasso, for abundances by component and edges by offset.
 
-    All loops over pixels are vector instructions. On an image this is several times
-    faster.
+    ``A`` (K, N), ``B`` (K, rows), and `lam` and `alpha` have one type, in which all
+    is computed; the graph is that of `edge_bands`. All loops over pixels are vector
+    instructions on neighbouring numbers, which is several times faster on an image.
     """
-    N, K = A.shape
-    rows = B.shape[0]
-    pad = WIDTH
-    for o in range(offsets.size):
-        pad = max(pad, abs(offsets[o]))
-    # Abundances by component, with zeros around the image.
-    T = np.zeros((K, rows + WIDTH + 2 * pad))
-    shift = pad - start
-    for n in range(max(0, start - pad), min(N, start + rows + pad)):
-        for k in range(K):
-            T[k, n + shift] = A[n, k]
-    b, r = np.zeros((K, WIDTH)), np.zeros((K, WIDTH))
-    inverse, early = np.zeros((K, WIDTH)), np.zeros((K, WIDTH))
-    degree, inside = np.zeros(WIDTH), np.zeros(WIDTH)
-    change, w = np.zeros(WIDTH), np.zeros(WIDTH)
-    fit, cross = np.zeros(WIDTH), np.zeros(WIDTH)
-    square, mass = np.zeros(WIDTH), np.zeros(WIDTH)
-    for low in range(0, rows, WIDTH):
-        size = min(WIDTH, rows - low)
-        first, here = start + low, low + pad
-        for i in range(size):
-            for k in range(K):
-                b[k, i] = B[low + i, k]
-        degree[:] = 0.0
-        inside[:] = 0.0
-        early[:] = 0.0
-        r[:] = 0.0
+    K, N = A.shape
+    zero = lam - lam
+    r, inverse = np.zeros((K, WIDTH), A.dtype), np.zeros((K, WIDTH), A.dtype)
+    degree, inside = np.zeros(WIDTH, A.dtype), np.zeros(WIDTH, A.dtype)
+    change, dots = np.zeros(WIDTH, A.dtype), np.zeros(WIDTH, A.dtype)
+    for low in range(0, B.shape[1], WIDTH):
+        size = min(WIDTH, B.shape[1] - low)
+        first = start + low
+        end = first + size
+        degree[:] = zero
+        inside[:] = zero
+        r[:] = zero
         for o in range(offsets.size):
             d = offsets[o]
-            weight = bands[o, first:]
-            for i in range(size):
-                w[i] = weight[i]
-                degree[i] += w[i]
-            # Lanes whose neighbour is in the block, and those where it is before.
-            for i in range(max(0, -d), min(size, size - d)):
-                inside[i] += w[i]
-            n_early = min(size, max(0, -d))
-            for k in range(K):
-                neighbour, pull, first_ones = T[k, here + d :], r[k], early[k]
-                for i in range(size):
-                    pull[i] += w[i] * neighbour[i]
-                for i in range(n_early):
-                    first_ones[i] += w[i] * neighbour[i]
+            # Neighbours d pixels later, of the lanes that have one.
+            count = min(size, N - d - first)
+            if count > 0:
+                w = bands[o, first : first + count]
+                for i in range(count):
+                    degree[i] += w[i]
+                for i in range(min(count, size - d)):
+                    inside[i] += w[i]
+                for k in range(K):
+                    pull, neighbour = r[k], A[k, first + d :]
+                    for i in range(count):
+                        pull[i] += w[i] * neighbour[i]
+            # Neighbours d pixels earlier.
+            skip = max(0, d - first)
+            count = size - skip
+            if count > 0:
+                w = bands[o, first + skip - d : end - d]
+                degree_of, inside_of = degree[skip:], inside[skip:]
+                for i in range(count):
+                    degree_of[i] += w[i]
+                for i in range(d - skip, count):
+                    inside_of[i] += w[i]
+                for k in range(K):
+                    pull, neighbour = r[k, skip:], A[k, first + skip - d :]
+                    for i in range(count):
+                        pull[i] += w[i] * neighbour[i]
         for k in range(K):
-            diagonal, a, pull, right = G[k, k], T[k, here:], r[k], b[k]
+            diagonal, a, b, pull = G[k, k], A[k, first:end], B[k, low:], r[k]
             inv = inverse[k]
             for i in range(size):
                 h = diagonal + lam * (degree[i] + inside[i])
-                inv[i] = 1.0 / h if h > 0.0 else 0.0
-                pull[i] = right[i] + lam * (pull[i] + inside[i] * a[i])
+                inv[i] = 1 / h if h > zero else zero
+                pull[i] = b[i] + lam * (pull[i] + inside[i] * a[i]) - alpha
             for j in range(K):
-                h, a = G[k, j], T[j, here:]
+                h, a = G[k, j], A[j, first:end]
                 for i in range(size):
                     pull[i] -= h * a[i]
         for _ in range(n_inner):
             for k in range(K):
-                diagonal, a, slope, inv = G[k, k], T[k, here:], r[k], inverse[k]
+                diagonal, a, slope, inv = G[k, k], A[k, first:end], r[k], inverse[k]
                 for i in range(size):
-                    g = (slope[i] + diagonal * a[i] - alpha) * inv[i]
-                    g = g if g > 0.0 else 0.0
+                    g = max((slope[i] + diagonal * a[i]) * inv[i], zero)
                     change[i] = g - a[i]
                     a[i] = g
                 for j in range(K):
                     h, slope = G[j, k], r[j]
                     for i in range(size):
                         slope[i] -= h * change[i]
+        cross, square, mass = zero, zero, zero
         for k in range(K):
+            a = A[k, first:end]
             for i in range(size):
-                A[first + i, k] = T[k, here + i]
-                T[k, here + i] = A[first + i, k]
+                mass += a[i]
+                square += degree[i] * a[i] * a[i]
+        # Earlier neighbours have their final values.
         for o in range(offsets.size):
             d = offsets[o]
-            if -WIDTH < d < 0:
-                for k in range(K):
-                    weight, a, first_ones = (
-                        bands[o, first - d :],
-                        T[k, here:],
-                        early[k, -d:],
-                    )
-                    for i in range(size + d):
-                        first_ones[i] += weight[i] * a[i]
-        for k in range(K):
-            a, right, first_ones = T[k, here:], b[k], early[k]
-            for i in range(size):
-                fit[i] += right[i] * a[i]
-                cross[i] += first_ones[i] * a[i]
-                square[i] += degree[i] * a[i] * a[i]
-                mass[i] += a[i]
-    sums[FIT] += fit.sum()
-    sums[CROSS] += cross.sum()
-    sums[DEGREE] += square.sum()
-    sums[MASS] += mass.sum()
+            skip = max(0, d - first)
+            count = size - skip
+            if count <= 0:
+                continue
+            dots[:] = zero
+            for k in range(K):
+                a, neighbour = A[k, first + skip :], A[k, first + skip - d :]
+                for i in range(count):
+                    dots[i] += a[i] * neighbour[i]
+            w = bands[o, first + skip - d :]
+            for i in range(count):
+                cross += w[i] * dots[i]
+        sums[CROSS] += cross
+        sums[DEGREE] += square
+        sums[MASS] += mass
 
 
 @jit()
@@ -562,7 +567,7 @@ def sweep_programs(
                 break
         for k in range(K):
             A[n, k] = a[k]
-        account(A, B, i, n, before, degree, root, sums)
+        account(A, n, before, degree, root, sums)
 
 
 @jit(**_SUMS)
@@ -594,6 +599,33 @@ def sweep_endmembers(P, Q, M, unit, n_inner, dead):
                 h = size if unit else Q[k, k]
                 for j in range(L):
                     M[k, j] = b[j] / h
+
+
+@jit()
+def extrapolate(A, A_old, beta):
+    """Overwrite `A_old` by the non-negative part of the line through A_old and A."""
+    zero = beta - beta
+    for i in range(A.shape[0]):
+        a, old = A[i], A_old[i]
+        for j in range(A.shape[1]):
+            old[j] = max(a[j] + beta * (a[j] - old[j]), zero)
+
+
+@jit(**_SUMS)
+def extrapolate_endmembers(M, M_old, beta, unit, out):
+    """The same for endmembers, brought back to unit length where asked for."""
+    for k in range(M.shape[0]):
+        square = 0.0
+        for j in range(M.shape[1]):
+            m = max(M[k, j] + beta * (M[k, j] - M_old[k, j]), 0.0)
+            out[k, j] = m
+            square += m * m
+        if unit and square > 0.0:
+            size = math.sqrt(square)
+            for j in range(M.shape[1]):
+                out[k, j] /= size
+        elif unit:
+            out[k] = M[k]
 
 
 @jit()

@@ -21,7 +21,10 @@ from ._ss_nmf_kernels import (
     ROOTS,
     TO_ONE,
     WIDTH,
+    band_edges,
     edge_bands,
+    extrapolate,
+    extrapolate_endmembers,
     graph_sums,
     solve_rows,
     sweep,
@@ -33,16 +36,21 @@ from ._ss_nmf_kernels import (
 _EPS = 1e-12
 
 # A chunk of X stays in the second-level cache between its two products.
-_CHUNK_BYTES = 1 << 19
+_CHUNK_BYTES = 1 << 20
+
+# Iterations over which the fall of the objective is judged.
+_SPAN = 5
 
 # How often a component without use is started again.
 _MAX_RESEEDS = 3
 
-# Neighbours of a pixel in a window of side 5.
-_MAX_BANDS = 24
+# Half of the neighbours of a pixel in a window of side 5.
+_MAX_BANDS = 12
 
 # A second copy of the weights may take as much memory as this.
 _BAND_BYTES = 16 << 20
+
+_NO_OFFSETS = np.zeros(0, dtype=np.int64)
 
 # Extrapolation of the block descent: first factor and largest one.
 _BETA_START, _BETA_MAX = 0.5, 0.99
@@ -67,13 +75,21 @@ def chunks_of(X):
 
 def squared_norm(X):
     """Sum of squares in float64."""
+    return norm_and_minimum(X)[0]
+
+
+def norm_and_minimum(X):
+    """Sum of squares in float64 and smallest value, while X is read once."""
     if sparse.issparse(X):
-        return float(np.sum(X.data.astype(np.float64) ** 2))
-    total = 0.0
+        norm2 = float(np.sum(X.data.astype(np.float64) ** 2))
+        return norm2, X.data.min(initial=0.0)
+    norm2, low = 0.0, np.inf
     for rows in chunks_of(X):
-        block = np.ravel(X[rows]).astype(np.float64, copy=False)
-        total += float(block @ block)
-    return total
+        block = np.ravel(X[rows], order="K")
+        low = min(low, block.min(initial=np.inf))
+        block = block.astype(np.float64, copy=False)
+        norm2 += float(block @ block)
+    return norm2, low
 
 
 @dataclass
@@ -86,21 +102,37 @@ class Graph:
     offsets: np.ndarray | None = None
     """Differences between the numbers of neighbours, where these are few."""
     bands: np.ndarray | None = None
+    """Weights of the edges to later neighbours, by offset."""
 
     def banded(self):
         """With the weights by offsets too, for images without gaps."""
         N = self.indptr.size - 1
-        if 8 * self.weights.size > _BAND_BYTES:
-            return self
         widest = int(np.diff(self.indptr).max(initial=0))
-        if not 0 < widest <= _MAX_BANDS or 8 * widest * N > _BAND_BYTES:
+        # An inner pixel has half of its neighbours after it.
+        if (widest + 1) // 2 * N * self.weights.itemsize > _BAND_BYTES:
             return self
-        offsets = np.zeros(widest, dtype=np.int64)
-        bands = np.zeros((widest, N), dtype=self.weights.dtype)
+        most = min(widest, _MAX_BANDS)
+        offsets = np.zeros(most, dtype=np.int64)
+        bands = np.zeros((most, N), dtype=self.weights.dtype)
         count = edge_bands(self.indptr, self.indices, self.weights, offsets, bands)
-        if count < 1:
+        if count < 1 or count * N * bands.itemsize > _BAND_BYTES:
             return self
         return replace(self, offsets=offsets[:count], bands=bands[:count])
+
+    @property
+    def redundant(self):
+        """Whether the weights are held twice and take much memory."""
+        return self.bands is not None and self.weights.nbytes > _BAND_BYTES
+
+    def without_weights(self):
+        """With the weights by offsets alone."""
+        return replace(self, weights=np.zeros(0, self.weights.dtype))
+
+    def all_weights(self):
+        """The weights of all edges again."""
+        weights = np.empty(self.indices.size, dtype=self.bands.dtype)
+        band_edges(self.indptr, self.indices, self.offsets, self.bands, weights)
+        return weights
 
     @classmethod
     def of(cls, W, dtype):
@@ -129,22 +161,36 @@ class Problem:
     basis: np.ndarray | None = None
     """(L, d) orthonormal columns, for data compressed to ``X basis``."""
     norm2: float = field(default=None)
+    single: np.ndarray | None = None
+    """X in float32, where sweeps are to be in single precision."""
+    mode: int = field(init=False)
+    by_component: bool = field(init=False)
+    """Whether abundances are kept in Fortran order, for `sweep_bands`."""
 
     def __post_init__(self):
         if self.norm2 is None:
             self.norm2 = squared_norm(self.X)
-
-    @property
-    def mode(self):
         if self.root and self.alpha > 0 and not self.simplex:
-            return HALF
-        # Unit sums couple the abundances of a pixel strongly: they are solved together.
-        return PROGRAM if self.simplex or self.delta2 > 0 else LASSO
+            self.mode = HALF
+        elif self.simplex or self.delta2 > 0:
+            # Unit sums couple the abundances of a pixel strongly: they are solved
+            # together.
+            self.mode = PROGRAM
+        else:
+            self.mode = LASSO
+        lasso = self.mode == LASSO and not self.root and not sparse.issparse(self.X)
+        self.by_component = lasso and (self.lam == 0 or self.graph.bands is not None)
+
+    def laid_out(self, A):
+        """A itself or a copy in the order that the sweeps want."""
+        dtype = A.dtype if self.single is None else np.float32
+        return np.asarray(A, dtype, order="F" if self.by_component else "C")
 
     def rows_times(self, M):
         """The right factor of ``X M'``, in the type of X."""
         right = M.T if self.basis is None else self.basis.T @ M.T
-        return np.ascontiguousarray(right, dtype=self.X.dtype)
+        dtype = self.X.dtype if self.single is None else np.float32
+        return np.ascontiguousarray(right, dtype=dtype)
 
     def columns_from(self, AtX):
         return AtX if self.basis is None else AtX @ self.basis.T
@@ -161,7 +207,7 @@ class Problem:
 
 def penalty_sums(problem, A):
     """The sums that a sweep leaves behind, without a sweep."""
-    sums = np.zeros(6)
+    sums = np.zeros(5)
     A64 = A.astype(np.float64, copy=False)
     total = A64.sum(axis=1)
     sums[MASS] = total.sum()
@@ -170,7 +216,14 @@ def penalty_sums(problem, A):
         sums[TO_ONE] = np.sum((1.0 - total) ** 2)
     if problem.lam > 0:
         g = problem.graph
-        graph_sums(A, g.indptr, g.indices, g.weights, sums)
+        if g.bands is None:
+            graph_sums(A, g.indptr, g.indices, g.weights, sums)
+        else:
+            square = np.einsum("nk,nk->n", A64, A64)
+            for d, w in zip(g.offsets, g.bands):
+                w = w[:-d].astype(np.float64, copy=False)
+                sums[CROSS] += w @ np.einsum("nk,nk->n", A64[:-d], A64[d:])
+                sums[DEGREE] += w @ (square[:-d] + square[d:])
     return sums
 
 
@@ -190,13 +243,17 @@ def objective(problem, A, M, *, sums=None, P=None, Q=None):
     """F; from the products P = A'X and Q = A'A where these are known."""
     if sums is None:
         sums = penalty_sums(problem, A)
+    return 0.5 * residual(problem, A, M, P, Q) + problem.penalties(sums)
+
+
+def residual(problem, A, M, P=None, Q=None, *, digits=8):
+    """||X - A M||^2, from the products unless too few digits would be left."""
     if P is not None:
-        data = problem.norm2 - 2.0 * np.vdot(P, M) + np.vdot(Q, M @ M.T)
-        # A small difference of large sums has no digits left.
-        if data > 1e-8 * problem.norm2:
-            return 0.5 * data + problem.penalties(sums)
-    data = residual_norms(problem, A, M).sum()
-    return 0.5 * data + problem.penalties(sums)
+        error = problem.norm2 - 2.0 * np.vdot(P, M) + np.vdot(Q, M @ M.T)
+        # A small difference of large sums.
+        if error > 10.0 ** (digits - 16) * problem.norm2:
+            return error
+    return residual_norms(problem, A, M).sum()
 
 
 def sweep_rows(problem, A, B, G, start, sums, mode=None, n_inner=None):
@@ -206,17 +263,32 @@ def sweep_rows(problem, A, B, G, start, sums, mode=None, n_inner=None):
     common = (A, B, G, start, g.indptr, g.indices, g.weights)
     weights = (problem.lam, problem.alpha, problem.delta2)
     inner = problem.n_inner if n_inner is None else n_inner
-    if mode == LASSO and not problem.root and problem.lam > 0 and g.bands is not None:
-        banded = (A, B, G, start, g.offsets, g.bands, problem.lam, problem.alpha)
-        sweep_bands(*banded, inner, sums)
+    if mode == LASSO and problem.by_component:
+        number = A.dtype.type
+        lam, alpha = number(problem.lam), number(problem.alpha)
+        offsets, bands = g.offsets, g.bands
+        if problem.lam == 0:
+            offsets, bands = _NO_OFFSETS, np.zeros((0, 0), A.dtype)
+        G = G.astype(A.dtype, copy=False)
+        sweep_bands(A.T, B.T, G, start, offsets, bands, lam, alpha, inner, sums)
     elif mode == PROGRAM:
         sweep_programs(*common, *weights, problem.simplex, problem.root, sums)
     else:
         sweep(*common, *weights, mode, problem.root, inner, sums)
 
 
+def _times(block, right, by_component):
+    """The product in the order that the sweeps want."""
+    if not by_component:
+        return np.ascontiguousarray(block @ right)
+    if block.flags.c_contiguous:
+        # Long rows: the other way round is slow.
+        return np.asfortranarray(block @ right)
+    return (right.T @ block.T).T
+
+
 def sweep_pass(problem, A, M):
-    """Update A in place while X is read once.
+    """Update A, laid out for the problem, in place while X is read once.
 
     Returns
     -------
@@ -227,19 +299,23 @@ def sweep_pass(problem, A, M):
     sums : ndarray
         Terms of the penalties at the new A.
     """
-    X = problem.X
+    X, single = problem.X, problem.single
     right = problem.rows_times(M)
     G = M @ M.T
     P = np.zeros((M.shape[0], X.shape[1]))
     Q = np.zeros(G.shape)
-    sums = np.zeros(6)
+    sums = np.zeros(5)
+    by_component, is_sparse = problem.by_component, sparse.issparse(X)
     for rows in chunks_of(X):
         block = X[rows]
-        B = np.ascontiguousarray(block @ right)
+        B = _times(block if single is None else single[rows], right, by_component)
         sweep_rows(problem, A, B, G, rows.start, sums)
         part = A[rows]
-        P += (block.T @ part).T if sparse.issparse(X) else part.T @ block
-        Q += part.T @ part
+        if single is not None:
+            part = part.astype(np.float64, order="K")
+        P += (block.T @ part).T if is_sparse else part.T @ block
+        # Of an array with itself the product would take a slower way.
+        Q += part.T @ part.copy(order="K")
     return problem.columns_from(P), Q, sums
 
 
@@ -258,7 +334,7 @@ def update_endmembers(P, Q, M, *, unit, n_inner=2):
     dead = np.zeros(M.shape[0], dtype=np.bool_)
     P = np.ascontiguousarray(P, dtype=np.float64)
     sweep_endmembers(P, Q, M, unit, n_inner, dead)
-    return np.flatnonzero(dead).tolist()
+    return np.flatnonzero(dead).tolist() if dead.any() else []
 
 
 def _reseed(problem, A, M, dead, budget):
@@ -304,8 +380,9 @@ class Solution:
     loss_curve: list
     n_iter: int
     converged: bool
-    change: float = np.inf
-    dead: list = field(default_factory=list)
+    change: float
+    residual: float
+    """``||X - A M||^2``."""
 
 
 def _no_step(i, value, attributes=None):
@@ -317,21 +394,18 @@ def _extrapolate(problem, A, M, A_old, M_old, beta):
 
     The abundances are written over `A_old`, so that no third copy is needed.
     """
-    if beta == 0.0:
-        A_old[:] = A
-        return A_old, M.copy()
-    A_old -= A
-    A_old *= -beta
-    A_old += A
-    np.maximum(A_old, 0.0, out=A_old)
-    M_new = np.maximum(M + beta * (M - M_old), 0.0)
-    if problem.unit:
-        size = np.linalg.norm(M_new, axis=1, keepdims=True)
-        M_new = np.where(size > 0, M_new / np.where(size > 0, size, 1.0), M)
+    M_new = np.empty_like(M)
+    extrapolate_endmembers(M, M_old, beta, problem.unit, M_new)
+    if problem.by_component:
+        extrapolate(A.T, A_old.T, A.dtype.type(beta))
+    else:
+        extrapolate(A, A_old, A.dtype.type(beta))
     return A_old, M_new
 
 
-def solve_cd(problem, A, M, *, max_iter, tol, step=_no_step, growth=1.05):
+def solve_cd(
+    problem, A, M, *, max_iter, tol, step=_no_step, growth=1.05, refined=False
+):
     """Block coordinate descent from extrapolated points; F never rises.
 
     Every update is an exact minimisation, of F or of a majoriser of its graph term. An
@@ -341,14 +415,17 @@ def solve_cd(problem, A, M, *, max_iter, tol, step=_no_step, growth=1.05):
     objective cannot rise. `A` is overwritten.
 
     Stops when the objective falls by less than ``tol`` relative to itself over five
-    iterations of which the last was accepted.
+    iterations of which the last was accepted. With `refined`, for a start that is the
+    solution of nearly the same problem, at the same rate over two iterations.
     """
     M = np.array(M, dtype=np.float64)
     budget = np.full(M.shape[0], _MAX_RESEEDS)
-    A_old, M_old = A.copy(), M.copy()
+    A = problem.laid_out(A)
+    A_old, M_old = A.copy(order="K"), M.copy()
     # The next factor after an accepted point, its present limit, and the one in use.
     ahead, limit, beta = _BETA_START, _BETA_MAX, 0.0
-    curve, dead = [], []
+    curve, span = [], 2 if refined else _SPAN
+    products = None
     change, converged = np.inf, False
     for i in range(max_iter):
         A_new, M_new = _extrapolate(problem, A, M, A_old, M_old, beta)
@@ -364,7 +441,8 @@ def solve_cd(problem, A, M, *, max_iter, tol, step=_no_step, growth=1.05):
             value = objective(problem, A_new, M_new, sums=sums, P=P, Q=Q)
         accepted = beta == 0.0 or value <= curve[-1]
         if accepted:
-            A_old, A, M_old, M, dead = A, A_new, M, M_new, new_dead
+            A_old, A, M_old, M = A, A_new, M, M_new
+            products = None if new_dead else (P, Q)
             if restarted:
                 # The line through a point before the restart leads nowhere.
                 beta = 0.0
@@ -373,16 +451,20 @@ def solve_cd(problem, A, M, *, max_iter, tol, step=_no_step, growth=1.05):
                 ahead = min(limit, growth * ahead)
                 limit = min(_BETA_MAX, growth**0.2 * limit)
         else:
-            value, limit, ahead, beta = curve[-1], beta, 0.5 * beta, 0.0
+            value, limit, ahead, beta = curve[-1], beta, 0.9 * beta, 0.0
         curve.append(value)
         if step(i, value, lambda M=M: {"components_": M.copy()}):
             break
-        if len(curve) > 5 and accepted and not restarted:
-            change = (curve[-6] - value) / max(curve[-6], _EPS)
+        if len(curve) > span and accepted and not restarted:
+            before = curve[-1 - span]
+            change = (before - value) / max(before, _EPS) * _SPAN / span
             if change < tol:
                 converged = True
                 break
-    return Solution(A, M, curve[-1], curve, len(curve), converged, change, dead)
+    if problem.X.dtype != np.float64:
+        products = None
+    error = residual(problem, A, M, *(products or ()), digits=12)
+    return Solution(A, M, curve[-1], curve, len(curve), converged, change, error)
 
 
 def solve_mu(problem, W, A, M, *, max_iter, tol, step=_no_step):
@@ -421,13 +503,15 @@ def solve_mu(problem, W, A, M, *, max_iter, tol, step=_no_step):
             best = (value, A, M)
         if step(i, value, lambda M=M: {"components_": M.copy()}):
             break
-        if len(curve) > 5:
-            change = (curve[-6] - value) / max(curve[-6], _EPS)
+        if len(curve) > _SPAN:
+            before = curve[-1 - _SPAN]
+            change = (before - value) / max(before, _EPS)
             if abs(change) < tol:
                 converged = True
                 break
     value, A, M = best
-    return Solution(A, M, value, curve, len(curve), converged, change)
+    error = residual(problem, A, M)
+    return Solution(A, M, value, curve, len(curve), converged, change, error)
 
 
 def solve_abundances(problem, M, *, tol, max_iter=500):
@@ -460,7 +544,7 @@ def solve_abundances(problem, M, *, tol, max_iter=500):
     # The objective flattens out before the abundances stand still.
     for _ in range(max_iter):
         before = A.copy()
-        sweep_rows(problem, A, B, G, 0, np.zeros(6), mode, 1)
+        sweep_rows(problem, A, B, G, 0, np.zeros(5), mode, 1)
         moved = np.abs(A - before).max(initial=0.0)
         if moved <= tol * max(np.abs(A).max(initial=0.0), _EPS):
             return A, True

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import eigh
 from sklearn.decomposition._nmf import _initialize_nmf
 from sklearn.utils import check_array, check_random_state
 
@@ -25,10 +24,12 @@ from ._ss_nmf_solver import (
     solve_abundances,
     solve_cd,
     squared_norm,
+    sweep_rows,
 )
 
 # Iterations after which starts are compared. Extrapolation is in full swing by then,
-# and those that end in the same minimum are close together.
+# and those that end in the same minimum are close together. Half as many tell good
+# from bad starts much less often.
 _SCREENING = 12
 
 # Starts are compared on about this many samples; a start is a set of spectra, and
@@ -44,6 +45,12 @@ _MANY_ROWS = 20_000
 # In few coordinates the products are cheap, and repeated updates of a sample cost
 # little more than one: they save iterations.
 _N_INNER = 6
+
+# Updates of the abundances for the spectra of a start.
+_N_ROUGH = 24
+
+# Subspace iterations for the leading directions.
+_POWER = 6
 
 # No closer than this: the last digits belong to the full data.
 _REFINED_TOL = 1e-6
@@ -68,6 +75,8 @@ class Starts:
         Returns
         -------
         A : ndarray of shape (N, K), M : ndarray of shape (K, L)
+        refined : bool
+            Whether they solve the smaller problem for all samples.
         """
         small = _compressed(problem, self.n_components, rng)
         candidates = self._candidates(problem, small, rng)
@@ -80,12 +89,13 @@ class Starts:
             M = min(found, key=lambda solution: solution.objective).M
         given = not isinstance(self.init, str)
         if given or max_iter == 0 or small.basis is None:
-            return _abundances(problem, M), M
+            return problem.laid_out(_abundances(problem, M)), M, False
         small = replace(small, n_inner=max(problem.n_inner, _N_INNER))
-        refined = _refine(small, M, max_iter, max(tol, _REFINED_TOL))
-        if refined.A.shape[0] == problem.X.shape[0]:
-            return np.ascontiguousarray(refined.A, dtype=problem.X.dtype), refined.M
-        return _abundances(problem, refined.M), refined.M
+        found = _refine(small, M, max_iter, max(tol, _REFINED_TOL))
+        if found.A.shape[0] == problem.X.shape[0]:
+            A = found.A.astype(problem.X.dtype, copy=False)
+            return A, found.M, found.converged
+        return problem.laid_out(_abundances(problem, found.M)), found.M, False
 
     def _candidates(self, problem, small, rng):
         X, K = problem.X, self.n_components
@@ -108,10 +118,10 @@ class Starts:
         if self.init.startswith("nndsvd"):
             check_enough(X, K)
             return [_initialize_nmf(X, K, init=self.init, random_state=rng)[1]]
-        # Seeds are drawn first: a start does not depend on the others.
-        seeds = rng.randint(np.iinfo(np.int32).max, size=self.n_init)
         if self.init == "random":
             level = max(np.sqrt(X.mean() / K), _FLOOR)
+            # Seeds are drawn first: a start does not depend on the others.
+            seeds = rng.randint(np.iinfo(np.int32).max, size=self.n_init)
             return [
                 level * np.abs(check_random_state(seed).standard_normal((K, L)))
                 for seed in seeds
@@ -128,8 +138,8 @@ class Starts:
                 return coordinates(chosen) @ small.basis.T
 
         different = {}
-        for seed in seeds:
-            chosen = vca_pixels(Y, check_random_state(seed))
+        for _ in range(self.n_init):
+            chosen = vca_pixels(Y, rng)
             different.setdefault(tuple(sorted(chosen)), chosen)
         return [np.maximum(spectra(chosen), _FLOOR) for chosen in different.values()]
 
@@ -154,10 +164,33 @@ def _abundances(problem, M):
     return solve_abundances(plain, M, tol=0.0)[0]
 
 
+def _rough_abundances(problem, M):
+    """Of each sample by itself, by a number of updates from zero."""
+    A = problem.laid_out(np.zeros((problem.X.shape[0], M.shape[0])))
+    B = (problem.rows_times(M).T @ problem.single.T).T
+    alone = replace(problem, lam=0.0)
+    sweep_rows(alone, A, B, M @ M.T, 0, np.zeros(5), n_inner=_N_ROUGH)
+    return A
+
+
 def _refine(problem, M, max_iter, tol):
+    start = _abundances if problem.single is None else _rough_abundances
+    A = start(problem, M)
     # Bolder than on X: an iteration that has to be taken back costs little.
-    A = _abundances(problem, M)
     return solve_cd(problem, A, M, max_iter=max_iter, tol=tol, growth=1.1)
+
+
+def _leading_directions(X, d):
+    """Orthonormal (L, d) whose span holds nearly all of the rows of X.
+
+    Subspace iteration: directions of noise need not be told apart.
+    """
+    X = X.astype(np.float32)
+    gram = (X.T @ X).astype(np.float64)
+    V = check_random_state(0).standard_normal((X.shape[1], d))
+    for _ in range(_POWER):
+        V = np.linalg.qr(gram @ V)[0]
+    return V
 
 
 def _compressed(problem, K, rng):
@@ -169,7 +202,7 @@ def _compressed(problem, K, rng):
     """
     X = problem.X
     N, L = X.shape
-    d = 2 * K + 4
+    d = K + 4
     narrow = sparse.issparse(X) or 3 * d > L or L > 1000
     limit = _MANY_ROWS if narrow else max(_MANY_ROWS, _COORDINATE_BYTES // (d * 8))
     chosen, size, norm2 = None, N, problem.norm2
@@ -182,19 +215,25 @@ def _compressed(problem, K, rng):
     if narrow:
         return problem
     # A part of the samples shows the directions.
-    part = X[:: max(1, N // _SCREENED_ROWS)]
-    gram = (part.T @ part).astype(np.float64)
-    V = eigh(gram, subset_by_index=[L - d, L - 1], check_finite=False)[1]
-    V = np.ascontiguousarray(V)
-    Z = np.empty((size, d), dtype=X.dtype)
+    V = _leading_directions(X[:: max(1, N // _SCREENED_ROWS)], d)
+    # By direction, since all sums over samples are of that form.
+    Z = np.empty((size, d), order="F")
     right = V.astype(X.dtype)
     for rows in row_chunks(size, L * X.itemsize):
         # Chosen samples are never copied all at once.
         block = X[rows] if chosen is None else X[chosen[rows]]
-        np.matmul(block, right, out=Z[rows])
+        Z[rows] = block @ right
         if chosen is not None:
             norm2 += squared_norm(block)
-    return replace(problem, X=Z, basis=V, norm2=norm2)
+    small = replace(problem, X=Z, basis=V, norm2=norm2)
+    if not small.by_component:
+        return small
+    # Sweeps in single precision take little more than half of the time. What they
+    # find is exact, and so is the objective: products and sums are in double.
+    graph = small.graph
+    if graph.bands is not None:
+        graph = replace(graph, bands=graph.bands.astype(np.float32, copy=False))
+    return replace(small, graph=graph, single=Z.astype(np.float32))
 
 
 def _thinned(problem):
@@ -206,10 +245,16 @@ def _thinned(problem):
         return problem
     run = int(np.sqrt(N))
     chosen = np.flatnonzero(np.arange(N) // run % step == 0)
-    X = X[chosen] if sparse.issparse(X) else np.ascontiguousarray(X[chosen])
+    single, dtype = problem.single, X.dtype
+    if single is not None:
+        single, dtype = np.asfortranarray(single[chosen]), single.dtype
+        X = np.asfortranarray(X[chosen])
+    else:
+        X = X[chosen] if sparse.issparse(X) else np.ascontiguousarray(X[chosen])
     if problem.lam > 0:
-        W = sparse.csr_array((g.weights, g.indices, g.indptr), shape=(N, N))
+        weights = g.weights if g.weights.size else g.all_weights()
+        W = sparse.csr_array((weights, g.indices, g.indptr), shape=(N, N))
         W = W[chosen][:, chosen]
         W.sort_indices()
-        g = Graph.of(W, X.dtype).banded()
-    return replace(problem, X=X, graph=g, norm2=None)
+        g = Graph.of(W, dtype).banded()
+    return replace(problem, X=X, graph=g, norm2=None, single=single)

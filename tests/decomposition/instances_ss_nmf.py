@@ -15,9 +15,10 @@ class AnySign(StructuredSparseNMF):
     """Without the check of the sign, for noise that was not clipped at zero."""
 
     def _read(self, X, *, reset):
-        return validate_data(
+        X = validate_data(
             self, X, reset=reset, dtype=[np.float64, np.float32], order="C"
         )
+        return X, np.sum(np.square(X, dtype=np.float64))
 
 
 def _data(seed):

@@ -59,19 +59,23 @@ def test_sweep_equals_its_numpy_twin(seed, q, alpha, single):
     mode = HALF if q == 0.5 and alpha > 0 else LASSO
     got = A.astype(dtype)
     B = (X @ M.T).astype(dtype)
-    sums = np.zeros(6)
+    sums = np.zeros(5)
     sweep(
         got, B, M @ M.T, 0, g.indptr.astype(np.int32), g.indices.astype(np.int32),
         g.weights, lam, alpha, 0.0, mode, q == 0.5, 2, sums,
     )  # fmt: skip
     banded = g.banded()
-    if q == 1 and lam > 0 and banded.bands is not None:
-        same, terms = A.astype(dtype), np.zeros(6)
+    if q == 1 and (lam == 0 or banded.bands is not None):
+        offsets, bands = banded.offsets, banded.bands
+        if lam == 0:
+            offsets, bands = np.zeros(0, np.int64), np.zeros((0, 0), dtype)
+        same, terms = np.array(A.T, dtype), np.zeros(5)
         sweep_bands(
-            same, B, M @ M.T, 0, banded.offsets, banded.bands, lam, alpha, 2, terms
+            same, np.array(B.T, order="C"), (M @ M.T).astype(dtype), 0, offsets, bands,
+            dtype(lam), dtype(alpha), 2, terms,
         )  # fmt: skip
-        assert_allclose(same, got, atol=1e-4 if single else 1e-12)
-        assert_allclose(terms[:4], sums[:4], rtol=1e-4 if single else 1e-10)
+        assert_allclose(same.T, got, atol=1e-4 if single else 1e-12)
+        assert_allclose(terms[:3], sums[:3], rtol=1e-4 if single else 1e-10)
     want = ref.sweep(A, X @ M.T, M @ M.T, W, lam, alpha, q, 2, WIDTH)
     if not single:
         assert_allclose(got, want, atol=1e-10)
@@ -83,6 +87,21 @@ def test_sweep_equals_its_numpy_twin(seed, q, alpha, single):
     elif q == 1:
         # The threshold of the square root jumps: rounding may decide it.
         assert_allclose(got, want, atol=2e-4 * max(1.0, want.max()))
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (1, 9), (9, 1)])
+@pytest.mark.parametrize("window", [3, 5])
+def test_weights_by_offset_are_the_graph(shape, window):
+    X, _, M = ref.small_image(0, shape)
+    W = spatial_affinity(X, shape, window=window)
+    g = Graph.of(W, X.dtype).banded()
+    assert np.all(g.offsets > 0) and 2 * np.count_nonzero(g.bands) == W.nnz
+    assert_array_equal(g.without_weights().all_weights(), W.data)
+    A = np.random.default_rng(0).random((len(X), len(M)))
+    want = ref.objective(X, A, M, W.toarray(), 0.7)
+    for graph in (Graph.of(W, X.dtype), g.without_weights()):
+        problem = Problem(X, graph, 0.7, 0.0, False)
+        assert_allclose(objective(problem, A, M), want)
 
 
 @settings(max_examples=60, deadline=None)
