@@ -30,6 +30,8 @@ _MOST_PANELLED = 80
 _BLOCK = 10**6 // _PANEL
 # Share of a view's variance that is noise at least, in the one-factor model.
 _HEYWOOD_FLOOR = 1e-6
+# The start of its maximisation: fillings of the diagonal, power steps for each.
+_FILLS, _POWER_STEPS = 5, 8
 
 
 # ------------------------------------------------------------- passes over the data
@@ -101,9 +103,9 @@ def view_noise(G, n_rows, *, tol=1e-9, max_iter=2000):
 
     The second moments of the views are ``g g' + diag(noise)``, whatever the units of
     each view: each is scaled to power one. The start is the top eigenvector of these
-    correlations without their diagonal, which a loud view cannot capture;
-    expectation-maximisation then climbs to the maximum likelihood, which weighs views
-    by what they are worth.
+    correlations without their diagonal, which a loud view cannot capture, with the
+    diagonal filled in a few times; expectation-maximisation then climbs to the maximum
+    likelihood, which weighs views by what they are worth.
 
     Parameters
     ----------
@@ -117,19 +119,10 @@ def view_noise(G, n_rows, *, tol=1e-9, max_iter=2000):
     g, noise : ndarrays of shape (m,), or None
         None where no noise is left beside the factor (within rounding).
     """
-    m = len(G)
     power = np.diag(G) / n_rows
     scale = np.sqrt(np.where(power > 0, power, 1.0))
     H = G / n_rows / np.outer(scale, scale)
-    diagonal = np.diag(H).copy()
-    value, v = linalg.eigh(H - np.diag(diagonal), subset_by_index=[m - 1, m - 1])
-    g = np.sqrt(max(value[0], 0.0)) * v[:, 0]
-    if not g.any():
-        # Uncorrelated views: any single direction is as good.
-        g = np.sqrt(diagonal / m)
-    noise = np.maximum(diagonal - g * g, 1e-3)
-
-    _maximise_likelihood(H, g, noise, tol, max_iter)
+    g, noise = _maximise_likelihood(H, tol, max_iter)
     if np.all((noise <= 2 * _HEYWOOD_FLOOR) | (power == 0)):
         return None
     # A view that is always zero has the noise of a rounding error of the others.
@@ -138,10 +131,41 @@ def view_noise(G, n_rows, *, tol=1e-9, max_iter=2000):
 
 
 @jit(fastmath={"reassoc", "contract"})
-def _maximise_likelihood(H, g, noise, tol, max_iter):
-    """Expectation-maximisation of the one-factor model, in place of g and noise."""
-    m = len(g)
-    Hw, w = np.empty(m), np.empty(m)
+def _product(H, x, out):
+    for k in range(len(x)):
+        total = 0.0
+        for l in range(len(x)):
+            total += H[k, l] * x[l]
+        out[k] = total
+
+
+@jit(fastmath={"reassoc", "contract"})
+def _maximise_likelihood(H, tol, max_iter):
+    """Loadings and noise of the one-factor model by expectation-maximisation."""
+    m = len(H)
+    Hw, w, noise = np.empty(m), np.empty(m), np.empty(m)
+    # The start: top eigenpair of H without its diagonal, by power steps from the column
+    # of the view that is correlated most; then with the factor's share of the diagonal.
+    for k in range(m):
+        w[k] = np.sum(H[k] * H[k])
+    g, value, share = H[np.argmax(w)].copy(), 1.0, np.zeros(m)
+    for _ in range(_FILLS):
+        for _ in range(_POWER_STEPS):
+            w[:] = g / np.sqrt(np.sum(g * g))
+            _product(H, w, g)
+            # Keeping the ones of the diagonal shifts the eigenvalues to positive ones.
+            g += share * w
+        value = np.sqrt(np.sum(g * g))
+        for k in range(m):
+            share[k] = min(max(value - 1, 0.0) * (g[k] / value) ** 2, H[k, k])
+    g *= np.sqrt(max(value - 1, 0.0)) / value
+    if value <= 1:
+        # Uncorrelated views: any single direction is as good.
+        for k in range(m):
+            g[k] = np.sqrt(H[k, k] / m)
+    for k in range(m):
+        noise[k] = max(H[k, k] - g[k] ** 2, 1e-3)
+
     for _ in range(max_iter):
         # Posterior of the factor given a row: mean w'x, variance 1 / precision.
         precision = 1.0
@@ -150,13 +174,10 @@ def _maximise_likelihood(H, g, noise, tol, max_iter):
             precision += g[k] * w[k]
         for k in range(m):
             w[k] /= precision
+        _product(H, w, Hw)
         power = 1 / precision
         for k in range(m):
-            total = 0.0
-            for l in range(m):
-                total += H[k, l] * w[l]
-            Hw[k] = total
-            power += w[k] * total
+            power += w[k] * Hw[k]
         change = largest = 0.0
         for k in range(m):
             new = Hw[k] / power
@@ -166,6 +187,7 @@ def _maximise_likelihood(H, g, noise, tol, max_iter):
             noise[k] = max(H[k, k] - new * Hw[k], _HEYWOOD_FLOOR)
         if change <= tol * largest:
             break
+    return g, noise
 
 
 @dataclass

@@ -41,8 +41,16 @@ def projection(X):
     return z, A, noise
 
 
-def one_factor_steps(H, g, noise, steps, floor):
-    """Expectation-maximisation of ``H ~ g g' + diag(noise)``."""
+def one_factor_steps(H, fills, power_steps, steps, floor):
+    """Expectation-maximisation of ``H ~ g g' + diag(noise)``, H a correlation."""
+    g, filled = H[np.argmax((H**2).sum(axis=0))], H
+    for _ in range(fills):
+        for _ in range(power_steps):
+            g = filled @ (g / np.linalg.norm(g))
+        value = np.linalg.norm(g) - 1
+        g = np.sqrt(max(value, 0)) * g / np.linalg.norm(g)
+        filled = H + np.diag(np.minimum(g**2, 1))
+    noise = np.maximum(1 - g**2, 1e-3)
     for _ in range(steps):
         C = np.outer(g, g) + np.diag(noise)
         # The factor given a row x of second moments H: mean w'x, variance v.
