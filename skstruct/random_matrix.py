@@ -390,6 +390,11 @@ def spike_shrink(s, shape, *, sigma=None, loss="frobenius"):
     s, y, beta, unit = _normalised(s, shape, sigma)
     if loss not in ("frobenius", "operator", "nuclear"):
         raise ValueError(f"loss={loss!r} must be 'frobenius', 'operator' or 'nuclear'.")
+    return _shrink(s, y, beta, unit, loss)
+
+
+def _shrink(s, y, beta, unit, loss):
+    """Shrunk values s, which are `y` in units of `unit`."""
     if unit == 0:
         return s.copy()
     theta = _spike_strength(y, beta)

@@ -24,7 +24,7 @@ from .._base import StructEstimator, deterministic_signs
 from .._callbacks import CallbackSupportMixin, fit_callbacks
 from .._scores import gaussian_log_density
 from .._validation import FLOAT_DTYPES, check_at_most, validate_three_way
-from ..random_matrix import _spike_strength, spike_shrink
+from ..random_matrix import _shrink, _spike_strength
 from . import _nested_core as core
 from ._nested_theory import nested_rank_one_theory, unfolding_theory
 
@@ -262,7 +262,8 @@ class NestedTensorBase(
         if self.shrinkage is None or self.rank_ == 0 or tau == 0:
             shrunk = s.copy()
         else:
-            shrunk = spike_shrink(s, shape, sigma=tau, loss=self.shrinkage)
+            unit = tau * np.sqrt(max(shape))
+            shrunk = _shrink(s, s / unit, min(shape) / max(shape), unit, self.shrinkage)
             # A value between the edge and its safety margin is not counted.
             shrunk[self.rank_ :] = 0.0
         self.shrunk_singular_values_ = shrunk

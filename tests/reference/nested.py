@@ -4,6 +4,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import multivariate_normal
 
+from skstruct.random_matrix import _edge_margin, marchenko_pastur_median
+
 
 def paper_design(seed, shape=(150, 300, 60), mu=1.5, h=1.0):
     """The published design: fair +-1 labels, random x and view gains.
@@ -37,6 +39,56 @@ def projection(X):
     A = sum(z[k] * X[:, :, k] for k in range(m))
     noise = (np.sum(X**2) - np.sum(A**2)) / (n * p * (m - 1))
     return z, A, noise
+
+
+def one_factor_steps(H, fills, power_steps, steps, floor):
+    """Expectation-maximisation of ``H ~ g g' + diag(noise)``, H a correlation."""
+    g, filled = H[np.argmax((H**2).sum(axis=0))], H
+    for _ in range(fills):
+        for _ in range(power_steps):
+            g = filled @ (g / np.linalg.norm(g))
+        value = np.linalg.norm(g) - 1
+        g = np.sqrt(max(value, 0)) * g / np.linalg.norm(g)
+        filled = H + np.diag(np.minimum(g**2, 1))
+    noise = np.maximum(1 - g**2, 1e-3)
+    for _ in range(steps):
+        C = np.outer(g, g) + np.diag(noise)
+        # The factor given a row x of second moments H: mean w'x, variance v.
+        w = np.linalg.solve(C, g)
+        v = 1 - g @ w
+        g = H @ w / (w @ H @ w + v)
+        noise = np.maximum(np.diag(H) - g * (H @ w), floor)
+    return g, noise
+
+
+def noise_and_rank(s, energy, shape):
+    """Median level, sharpened by the energy beside the spikes, and their number."""
+    small, large = shape
+    beta = small / large
+    edge = _edge_margin(shape, None) * (np.sqrt(small) + np.sqrt(large))
+    tau = np.median(s) / np.sqrt(large * marchenko_pastur_median(beta))
+
+    def count():
+        return int(np.sum(s > max(edge * tau, 1e-7 * s[0])))
+
+    rank = count()
+    for _ in range(10):
+        if tau == 0:
+            break
+        y = s[:rank] / (tau * np.sqrt(large))
+        t = y**2 - beta - 1
+        if not np.all(y > 1 + np.sqrt(beta)):
+            break
+        theta2 = (t + np.sqrt(t**2 - 4 * beta)) / 2
+        freedom = small * large - large * np.sum(1 + beta + beta / theta2)
+        left = energy - np.sum(s[:rank] ** 2)
+        if freedom < 0.25 * small * large or left <= 0:
+            break
+        before, tau = (rank, tau), np.sqrt(left / freedom)
+        rank = count()
+        if rank == before[0] and abs(tau - before[1]) <= 1e-10 * tau:
+            break
+    return tau, rank
 
 
 def power_iteration(X, u, v, w, n_iter=500):

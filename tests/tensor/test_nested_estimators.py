@@ -76,6 +76,55 @@ def test_passes_equal_plain_sums(n, p, m, single, block):
         core._BLOCK = before
 
 
+@pytest.mark.parametrize("m", [2, 16, 17, 32, 45, 80, 81])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gram_matrix_in_panels_equals_one_product(m, dtype):
+    # More rows than one block, and a last block that is cut.
+    X = np.random.default_rng(m).standard_normal((70, 67_000 // (70 * m) * 2 + 3, m))
+    X = X.astype(dtype)
+    assert X.size > core._BLOCK
+    G = core.view_gram(X)
+    rows = X.reshape(-1, m).astype(float)
+    assert_allclose(G, rows.T @ rows, rtol=1e-13, atol=1e-13 * len(rows))
+    assert_allclose(G, G.T, rtol=1e-14)
+
+
+@settings(max_examples=30, deadline=None)
+@given(m=st.integers(3, 12), seed=st.integers(0, 10**6), steps=st.integers(0, 40))
+def test_likelihood_steps_equal_plain_ones(m, seed, steps):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((50, 1)) * rng.standard_normal(m)
+    H = np.corrcoef((X + rng.standard_normal((50, m))).T)
+    g, noise = core._maximise_likelihood(H, 0.0, steps)
+    expected = ref.one_factor_steps(H, core._FILLS, core._POWER_STEPS, steps, 1e-6)
+    assert_allclose(g, expected[0], rtol=1e-9, atol=1e-12)
+    assert_allclose(noise, expected[1], rtol=1e-9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    small=st.integers(1, 40),
+    extra=st.integers(0, 60),
+    spikes=st.lists(st.floats(0.5, 50), max_size=4),
+    noise=st.sampled_from([0.1, 0.3, 1.0]),
+)
+def test_noise_level_equals_the_plain_iteration(small, extra, spikes, noise):
+    large = small + extra
+    rng = np.random.default_rng(small * 100 + extra)
+    A = noise * rng.standard_normal((small, large))
+    for k, strength in enumerate(spikes[:small]):
+        A[k, k] += strength * np.sqrt(large)
+    spectrum = core.Spectrum(A)
+    tau, rank = core.noise_and_rank(spectrum, A.shape)
+    expected = ref.noise_and_rank(spectrum.values, spectrum.energy, A.shape)
+    assert_allclose(tau, expected[0], rtol=1e-9)
+    assert rank == expected[1]
+
+
+def test_noise_level_without_noise_is_zero():
+    assert core.noise_and_rank(core.Spectrum(np.diag([3.0, 0, 0, 0])), (4, 4)) == (0, 1)
+
+
 @settings(max_examples=30, deadline=None)
 @given(n=st.integers(1, 12), p=st.integers(1, 12), rank=st.integers(0, 12))
 def test_spectrum_equals_the_svd(n, p, rank):
