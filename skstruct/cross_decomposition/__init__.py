@@ -2,4 +2,6 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-__all__: list[str] = []
+from ._sparse_cca import SparseCCA
+
+__all__ = ["SparseCCA"]
