@@ -2,6 +2,8 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+from ._multiview_sparse_cca import MultiviewSparseCCA
+from ._permutation import permutation_test
 from ._sparse_cca import SparseCCA
 
-__all__ = ["SparseCCA"]
+__all__ = ["MultiviewSparseCCA", "SparseCCA", "permutation_test"]

@@ -163,7 +163,9 @@ def pmd_component(
         if middle is not None:
             t = middle(t)
         found.u, value = step_u(t, None if d is None else d * (V.T @ found.v))
-        found.objective.append(float(value))
+        if found.n_iter > 1:
+            # The first v, the start, does not keep its l1 bound.
+            found.objective.append(float(value))
         t = x.scores(found.u)
         if middle is not None:
             t = middle(t, True)
@@ -239,13 +241,15 @@ class ElasticNet:
         return residual
 
     def _grow(self, g, violating):
-        """Add the violating columns, and the next ones in line."""
-        n_more = max(2 * np.count_nonzero(violating), 32)
-        if n_more < g.size:
-            cut = np.partition(g, g.size - n_more)[g.size - n_more]
-            new = np.flatnonzero(violating | (g > max(cut, 0.5 * self.l1)))
-        else:
-            new = np.flatnonzero(violating | (g > 0.5 * self.l1))
+        """Add the columns most in need, doubling the support at most.
+
+        At first many columns violate the bound that the solution explains away.
+        """
+        wanted = violating | (g > 0.5 * self.l1)
+        n_more = max(2 * np.count_nonzero(self.w), 32)
+        if n_more < np.count_nonzero(wanted):
+            wanted &= g >= np.partition(g, g.size - n_more)[g.size - n_more]
+        new = np.flatnonzero(wanted)
         if not new.size:
             return
         added = self.view.columns(new)

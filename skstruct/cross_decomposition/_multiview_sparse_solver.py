@@ -1,0 +1,145 @@
+"""Penalised matrix decomposition of the cross-products of several views."""
+
+# SPDX-License-Identifier: BSD-3-Clause
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import linalg
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from ._sparse_solver import L1Step
+from ._sparse_views import LARGEST_GRAM, Reduced
+
+
+@dataclass
+class MultiviewComponent:
+    """Sparse weights of every view and how they were found."""
+
+    weights: list
+    strength: float = 0.0
+    n_iter: int = 0
+    change: float = np.inf
+    objective: list = field(default_factory=list)
+
+
+def joint_starts(views, k):
+    """Leading eigenvectors of the matrix with blocks ``X_i'X_j`` and a zero diagonal.
+
+    They maximise the criterion without the l1 bounds and with one norm for all views
+    together; for two views they are the singular vectors of ``X'Y``.
+
+    Returns
+    -------
+    starts : list of k lists of ndarrays
+        Start weights by component and view, unit norm or zero.
+    """
+    if all(min(view.shape) <= LARGEST_GRAM for view in views):
+        reduced = [Reduced(view) for view in views]
+        forward = [(lambda c, r=r: r.A @ c) for r in reduced]
+        backward = [(lambda t, r=r: r.A.T @ t) for r in reduced]
+        expand = [r.weights for r in reduced]
+        sizes = [r.A.shape[1] for r in reduced]
+    else:
+        forward = [(lambda c, v=v: v.scores(np.ravel(c))) for v in views]
+        backward = [(lambda t, v=v: v.correlate(t)) for v in views]
+        expand = [lambda C: C for _ in views]
+        sizes = [v.shape[1] for v in views]
+    stops = np.cumsum(sizes)
+    parts = [slice(stop - size, stop) for size, stop in zip(sizes, stops)]
+
+    def product(c):
+        scores = [f(c[part]) for f, part in zip(forward, parts)]
+        total = sum(scores)
+        return np.concatenate([b(total - s) for b, s in zip(backward, scores)])
+
+    total = int(stops[-1])
+    k = min(k, total)
+    if total <= 600 or k > total // 3:
+        d, C = linalg.eigh(product(np.eye(total)))
+    else:
+        v0 = np.random.default_rng(0).standard_normal(total)
+        operator = LinearOperator((total, total), matvec=product, dtype=np.float64)
+        d, C = eigsh(operator, k=k, which="LA", v0=v0, tol=1e-8)
+    order = np.argsort(-d)[:k]
+    starts = []
+    for index in order:
+        c = C[:, index]
+        own = [e(c[part][:, None])[:, 0] for e, part in zip(expand, parts)]
+        sizes = [np.linalg.norm(w) for w in own]
+        positive = d[index] > 1e-12 * max(d.max(), 0.0)
+        starts.append(
+            [
+                w / size if positive and size > 1e-12 else np.zeros_like(w)
+                for w, size in zip(own, sizes)
+            ]
+        )
+    return starts
+
+
+def multiview_component(views, starts, *, bounds, positive, max_iter, tol, earlier):
+    """One component of ``max sum_{i<j} w_i'X_i'X_j w_j`` by cyclic updates.
+
+    Parameters
+    ----------
+    views : list
+    starts : list of ndarrays
+    bounds, positive : lists
+        l1 bound and sign constraint of each view.
+    max_iter, tol
+        Stops when the criterion grows by less than `tol` relatively and no weight
+        moves by more than the root of `tol`.
+    earlier : tuple (weights, strengths)
+        Weights (p_i, k) of the earlier components for each view, and ``strengths[i,
+        j]``, shape (k,), the products ``w_i'X_i'X_j w_j`` that are subtracted.
+
+    Returns
+    -------
+    MultiviewComponent
+    """
+    W, D = earlier
+    M = len(views)
+    steps = [
+        L1Step(view, bound, pos, Wi)
+        for view, bound, pos, Wi in zip(views, bounds, positive, W)
+    ]
+    weights = [
+        -w if pos and -w[w < 0].sum() > w[w > 0].sum() else w
+        for w, pos in zip(starts, positive)
+    ]
+    found = MultiviewComponent(weights)
+    scores = [view.scores(w) for view, w in zip(views, weights)]
+    along = [Wi.T @ w for Wi, w in zip(W, weights)]
+    # values[i, j] = w_i' M_ij w_j for the deflated cross-products M_ij.
+    values = np.array(
+        [
+            [scores[i] @ scores[j] - along[i] @ (D[i, j] * along[j]) for j in range(M)]
+            for i in range(M)
+        ]
+    )
+    np.fill_diagonal(values, 0.0)
+    criterion = values.sum() / 2
+    for found.n_iter in range(1, max_iter + 1):
+        before, moved = criterion, 0.0
+        for i in range(M):
+            others = [j for j in range(M) if j != i]
+            t = np.sum([scores[j] for j in others], axis=0)
+            back = np.sum([D[i, j] * along[j] for j in others], axis=0)
+            w, value = steps[i](t, back)
+            moved = max(moved, np.abs(w - found.weights[i]).max())
+            found.weights[i] = w
+            scores[i], along[i] = views[i].scores(w), W[i].T @ w
+            for j in others:
+                values[i, j] = values[j, i] = scores[i] @ scores[j] - along[i] @ (
+                    D[i, j] * along[j]
+                )
+            criterion = values.sum() / 2
+            # The start does not keep the l1 bounds: values before all views have
+            # been updated once are not comparable.
+            if found.n_iter > 1 or i == M - 1:
+                found.objective.append(float(criterion))
+        found.change = moved
+        if criterion - before <= tol * abs(criterion) and moved <= np.sqrt(tol):
+            break
+    found.strength = float(criterion)
+    return found
