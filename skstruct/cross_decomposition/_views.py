@@ -89,7 +89,8 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
 
     def _validate_views(self, X, y, *, reset, **check_params):
         """Both views as arrays, remembering the width and the shape of y."""
-        y_is_1d = np.ndim(y) == 1
+        # np.ndim would refuse objects that only convert to arrays.
+        y_is_1d = np.asarray(y).ndim == 1
         X, y = validate_two_views(self, X, y, reset=reset, **check_params)
         if reset:
             self._n_targets_in = y.shape[1]
