@@ -110,7 +110,7 @@ class MultiviewSparseCCA(CallbackSupportMixin, MultiviewMixin):
     >>> z = rng.standard_normal((60, 1))
     >>> views = [rng.standard_normal((60, p)) for p in (40, 50, 60)]
     >>> for view in views:
-    ...     view[:, :4] += 2 * z
+    ...     view[:, :4] += 1.5 * z
     >>> cca = MultiviewSparseCCA(l1_ratio=0.25, view_sizes=[40, 50, 60])
     >>> cca.fit(np.hstack(views)).n_nonzero_
     array([[4, 4, 4]])
@@ -197,12 +197,16 @@ class MultiviewSparseCCA(CallbackSupportMixin, MultiviewMixin):
             for k in range(K):
                 earlier = [Wi[:, :k] for Wi in W], D[:, :, :k]
                 tries = [(starts[k],)] + [(_random(seed, sizes),) for seed in seeds[k]]
-                tried = run_tasks(
-                    lambda start, earlier=earlier: multiview_component(
+
+                def attempt(start, earlier=earlier):
+                    return multiview_component(
                         views, start, earlier=earlier, **options
-                    ),
-                    tries,
-                    self.n_jobs,
+                    )
+
+                tried = (
+                    run_tasks(attempt, tries, self.n_jobs)
+                    if len(tries) > 1
+                    else [attempt(*tries[0])]
                 )
                 best = max(tried, key=lambda c: c.strength)
                 for Wi, w in zip(W, best.weights):

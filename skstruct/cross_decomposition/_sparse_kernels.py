@@ -96,6 +96,7 @@ def elastic_net_gram(G, q, w, l1, l2, positive, tol, max_passes):
         for j in range(m):
             curvature = G[j, j]
             if curvature == 0.0:
+                w[j] = 0.0
                 continue
             old = w[j]
             z = residual[j] + curvature * old
@@ -142,6 +143,7 @@ def elastic_net_residual(columns, squares, residual, w, l1, l2, positive, tol, m
         largest = 0.0
         for j in range(m):
             if squares[j] == 0.0:
+                w[j] = 0.0
                 continue
             dot = 0.0
             for i in range(n):

@@ -44,14 +44,15 @@ def l1_unit_vector(a, bound, positive=False):
     top = order[0]
     if not top > 0:
         return np.zeros_like(a), 0.0, order
-    depth, n_tied = threshold_depth(order, bound)
+    # Shares of the largest value: their squares neither overflow nor underflow.
+    depth, n_tied = threshold_depth(order / top, bound)
     if n_tied:
-        u = (size >= order[n_tied - 1]).astype(np.float64)
         delta = order[n_tied - 1]
+        u = (size >= delta).astype(np.float64)
     else:
-        u = np.maximum(depth - (top - size), 0.0) / top
+        delta = top - depth * top
+        u = np.maximum(depth - (top - size) / top, 0.0)
         u[size == 0] = 0.0
-        delta = top - depth
     u *= np.sign(a)
     return u / np.sqrt(u @ u), delta, order
 
