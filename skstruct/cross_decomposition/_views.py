@@ -55,16 +55,35 @@ def column_standardization(X, *, scale, ddof=1):
             mean += X[rows].sum(axis=0, dtype=np.float64)
         mean /= n
         squares = np.zeros(X.shape[1])
-        for rows in gen_batches(n, BLOCK_ROWS):
-            centered = X[rows] - mean
-            squares += np.einsum("ij,ij->j", centered, centered)
+        with np.errstate(over="ignore"):
+            for rows in gen_batches(n, BLOCK_ROWS):
+                centered = X[rows] - mean
+                squares += np.einsum("ij,ij->j", centered, centered)
+    root = np.sqrt(squares)
+    extreme = (squares < 1e-200) | (squares > 1e200)
+    if extreme.any() and not sparse.issparse(X):
+        root[extreme] = _extreme_root_squares(X, mean, np.flatnonzero(extreme))
     # The rounding of a sum of n equal numbers is at most n eps times their size.
     eps = np.finfo(np.float64).eps
-    constant = squares <= n * (10 * n * eps * np.abs(mean)) ** 2
+    constant = root <= np.sqrt(n) * 10 * n * eps * np.abs(mean)
     std = np.ones(X.shape[1])
     if scale:
-        std[~constant] = np.sqrt(squares[~constant] / max(n - ddof, 1))
+        std[~constant] = root[~constant] / np.sqrt(max(n - ddof, 1))
     return mean, std, constant
+
+
+def _extreme_root_squares(X, mean, columns):
+    """Root of the sum of squares of columns whose squares over- or underflow."""
+    batches = list(gen_batches(X.shape[0], BLOCK_ROWS))
+
+    def centered(rows):
+        return X[rows][:, columns] - mean[columns]
+
+    size = np.max([np.abs(centered(rows)).max(axis=0) for rows in batches], axis=0)
+    unit = np.where(size > 0, size, 1.0)
+    return size * np.sqrt(
+        sum(np.sum((centered(rows) / unit) ** 2, axis=0) for rows in batches)
+    )
 
 
 def project(X, weights, mean, scale):
