@@ -199,9 +199,7 @@ class MultiviewSparseCCA(CallbackSupportMixin, MultiviewMixin):
                 tries = [(starts[k],)] + [(_random(seed, sizes),) for seed in seeds[k]]
 
                 def attempt(start, earlier=earlier):
-                    return multiview_component(
-                        views, start, earlier=earlier, **options
-                    )
+                    return multiview_component(views, start, earlier=earlier, **options)
 
                 tried = (
                     run_tasks(attempt, tries, self.n_jobs)

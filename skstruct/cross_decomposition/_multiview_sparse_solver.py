@@ -11,6 +11,9 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from ._sparse_solver import L1Step
 from ._sparse_views import LARGEST_GRAM, Reduced
 
+# Up to this size of the joint problem all its eigenvectors are computed.
+DENSE = 600
+
 
 @dataclass
 class MultiviewComponent:
@@ -55,7 +58,7 @@ def joint_starts(views, k):
 
     total = int(stops[-1])
     k = min(k, total)
-    if total <= 600 or k > total // 3:
+    if total <= DENSE or k > total // 3:
         d, C = linalg.eigh(product(np.eye(total)))
     else:
         v0 = np.random.default_rng(0).standard_normal(total)
@@ -125,7 +128,7 @@ def multiview_component(views, starts, *, bounds, positive, max_iter, tol, earli
             others = [j for j in range(M) if j != i]
             t = np.sum([scores[j] for j in others], axis=0)
             back = np.sum([D[i, j] * along[j] for j in others], axis=0)
-            w, value = steps[i](t, back)
+            w = steps[i](t, back)[0]
             moved = max(moved, np.abs(w - found.weights[i]).max())
             found.weights[i] = w
             scores[i], along[i] = views[i].scores(w), W[i].T @ w

@@ -313,9 +313,7 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
             tries = [(x, y, start)] + [
                 (x, y, _random_unit(seed, y.shape[1])) for seed in seeds[k]
             ]
-            tried = self._try(
-                lambda x, y, v: pmd_component(x, y, v, **options), tries
-            )
+            tried = self._try(lambda x, y, v: pmd_component(x, y, v, **options), tries)
             best = max(tried, key=lambda c: c.strength)
             if self.deflation == "projection":
                 t, s = x.scores(best.u), y.scores(best.v)
@@ -391,7 +389,11 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
         self.y_mean_, self.y_scale_ = y.mean, y.scale
         Sxx, Syy, Sxy = (A.T @ B / (n - 1) for A, B in ((T, T), (S, S), (T, S)))
         self._set_score_moments(
-            Sxx, Syy, Sxy, short_x.correlate(T) / (n - 1), short_y.correlate(T) / (n - 1)
+            Sxx,
+            Syy,
+            Sxy,
+            short_x.correlate(T) / (n - 1),
+            short_y.correlate(T) / (n - 1),
         )
         self.y_loadings_ = (short_y.correlate(S) / (n - 1)) @ np.linalg.pinv(
             Syy, hermitian=True
@@ -402,9 +404,7 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
         ).clip(-1.0, 1.0)
         self.d_ = np.array([c.strength for c in found])
         self.n_iter_ = np.array([c.n_iter for c in found])
-        self.n_nonzero_ = np.column_stack(
-            [np.count_nonzero(W, axis=0) for W in (U, V)]
-        )
+        self.n_nonzero_ = np.column_stack([np.count_nonzero(W, axis=0) for W in (U, V)])
         if self.method == "pmd":
             self.objective_curves_ = [np.array(c.objective) for c in found]
         else:

@@ -118,7 +118,9 @@ def elastic_net_gram(G, q, w, l1, l2, positive, tol, max_passes):
 
 
 @jit(fastmath={"reassoc", "contract"})
-def elastic_net_residual(columns, squares, residual, w, l1, l2, positive, tol, max_passes):
+def elastic_net_residual(
+    columns, squares, residual, w, l1, l2, positive, tol, max_passes
+):
     """The same with the residual in sample space, for many working columns.
 
     Parameters

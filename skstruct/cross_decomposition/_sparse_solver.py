@@ -268,9 +268,7 @@ class ElasticNet:
             self.squares /= self.columns.shape[1]
 
 
-def ipls_component(
-    x, y, u, v, *, alphas, ratios, positive, max_iter, tol, middle=None
-):
+def ipls_component(x, y, u, v, *, alphas, ratios, positive, max_iter, tol, middle=None):
     """One component of iterative penalised least squares from the start (u, v).
 
     Parameters
@@ -314,7 +312,10 @@ def ipls_component(
     found = Component(np.zeros_like(u), np.zeros_like(v))
     s_v = unit(v, y.scores(v))[1]
     s_u = unit(u, x.scores(u))[1]
-    alpha_max = [largest(x, target(s_v), ratios[0]), largest(y, target(s_u, True), ratios[1])]
+    alpha_max = [
+        largest(x, target(s_v), ratios[0]),
+        largest(y, target(s_u, True), ratios[1]),
+    ]
     for found.n_iter in range(1, max_iter + 1):
         found.u, s_u = unit(*net_x(target(s_v)))
         if found.u.any():

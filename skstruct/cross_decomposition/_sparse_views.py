@@ -82,7 +82,7 @@ class SparseView:
             X, scale=scale, ddof=ddof
         )
         X = X.astype(np.float64)
-        self.n_samples, p = X.shape
+        self.n_samples = X.shape[0]
         inverse = np.where(constant, 0.0, 1.0 / self.scale)
         self.matrix = (X @ sparse.diags_array(inverse)).tocsc()
         self.transposed = self.matrix.T.tocsr()

@@ -85,9 +85,7 @@ def test_ipls_equals_slow_reference(n, p, q, alpha, ratio):
     X, Y = planted_views(4, n=n, sizes=(p, q), block=4)
     cca = SparseCCA(2, method="ipls", alpha=alpha, en_ratio=ratio, tol=1e-12)
     cca.fit(X, Y)
-    U, V = ipls(
-        standardize(X, 0), standardize(Y, 0), (alpha,) * 2, (ratio,) * 2, 2
-    )
+    U, V = ipls(standardize(X, 0), standardize(Y, 0), (alpha,) * 2, (ratio,) * 2, 2)
     _agree(cca.x_weights_, U, 1e-6)
     _agree(cca.y_weights_, V, 1e-6)
 
