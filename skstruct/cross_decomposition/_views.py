@@ -21,8 +21,13 @@ from .._base import StructEstimator
 from .._scores import canonical_rotation, cross_prediction
 from .._validation import FLOAT_DTYPES, validate_two_views
 
-# Rows of a block that is copied for centring: 4096 x 1000 float64 is 33 MB.
-BLOCK_ROWS = 4096
+# Entries of a block of rows that is copied for centring, 33 MB in float64.
+BLOCK_ENTRIES = 2**22
+
+
+def _row_batches(X):
+    """Slices of rows of at most about `BLOCK_ENTRIES` entries."""
+    return gen_batches(X.shape[0], max(1, BLOCK_ENTRIES // max(X.shape[1], 1)))
 
 
 def column_standardization(X, *, scale, ddof=1):
@@ -51,12 +56,12 @@ def column_standardization(X, *, scale, ddof=1):
         squares = n * variance
     else:
         mean = np.zeros(X.shape[1])
-        for rows in gen_batches(n, BLOCK_ROWS):
+        for rows in _row_batches(X):
             mean += X[rows].sum(axis=0, dtype=np.float64)
         mean /= n
         squares = np.zeros(X.shape[1])
         with np.errstate(over="ignore"):
-            for rows in gen_batches(n, BLOCK_ROWS):
+            for rows in _row_batches(X):
                 centered = X[rows] - mean
                 squares += np.einsum("ij,ij->j", centered, centered)
     root = np.sqrt(squares)
@@ -74,7 +79,7 @@ def column_standardization(X, *, scale, ddof=1):
 
 def _extreme_root_squares(X, mean, columns):
     """Root of the sum of squares of columns whose squares over- or underflow."""
-    batches = list(gen_batches(X.shape[0], BLOCK_ROWS))
+    batches = list(_row_batches(X))
 
     def centered(rows):
         return X[rows][:, columns] - mean[columns]
@@ -92,7 +97,7 @@ def project(X, weights, mean, scale):
     if sparse.issparse(X):
         return X @ W - mean @ W
     scores = np.empty((X.shape[0], W.shape[1]), dtype=np.float64)
-    for rows in gen_batches(X.shape[0], BLOCK_ROWS):
+    for rows in _row_batches(X):
         scores[rows] = (X[rows] - mean) @ W
     return scores
 
