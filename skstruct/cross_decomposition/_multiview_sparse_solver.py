@@ -9,7 +9,7 @@ from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from ._sparse_solver import L1Step
-from ._sparse_views import LARGEST_GRAM, Reduced
+from ._sparse_views import row_factors
 
 # Up to this size of the joint problem all its eigenvectors are computed.
 DENSE = 600
@@ -37,24 +37,26 @@ def joint_starts(views, k):
     starts : list of k lists of ndarrays
         Start weights by component and view, unit norm or zero.
     """
-    if all(min(view.shape) <= LARGEST_GRAM for view in views):
-        reduced = [Reduced(view) for view in views]
-        forward = [(lambda c, r=r: r.A @ c) for r in reduced]
-        backward = [(lambda t, r=r: r.A.T @ t) for r in reduced]
-        expand = [r.weights for r in reduced]
-        sizes = [r.A.shape[1] for r in reduced]
+    factors = row_factors(views)
+    if factors is not None:
+        forward = [(lambda c, A=A: A @ c) for A in factors]
+        backward = [(lambda t, A=A: A.T @ t) for A in factors]
+        sizes = [A.shape[1] for A in factors]
     else:
         forward = [(lambda c, v=v: v.scores(np.ravel(c))) for v in views]
-        backward = [(lambda t, v=v: v.correlate(t)) for v in views]
-        expand = [lambda C: C for _ in views]
+        backward = [v.correlate for v in views]
         sizes = [v.shape[1] for v in views]
     stops = np.cumsum(sizes)
     parts = [slice(stop - size, stop) for size, stop in zip(sizes, stops)]
 
-    def product(c):
+    def others(c):
+        """Sum of the other views' scores, for each view."""
         scores = [f(c[part]) for f, part in zip(forward, parts)]
         total = sum(scores)
-        return np.concatenate([b(total - s) for b, s in zip(backward, scores)])
+        return [total - s for s in scores]
+
+    def product(c):
+        return np.concatenate([b(t) for b, t in zip(backward, others(c))])
 
     total = int(stops[-1])
     k = min(k, total)
@@ -67,15 +69,12 @@ def joint_starts(views, k):
     order = np.argsort(-d)[:k]
     starts = []
     for index in order:
-        c = C[:, index]
-        own = [e(c[part][:, None])[:, 0] for e, part in zip(expand, parts)]
-        sizes = [np.linalg.norm(w) for w in own]
-        positive = d[index] > 1e-12 * max(d.max(), 0.0)
+        # An eigenvector is its own product, here with the full columns.
+        own = [v.correlate(t) for v, t in zip(views, others(C[:, index]))]
+        sizes = np.array([np.linalg.norm(w) for w in own])
+        kept = (d[index] > 1e-12 * max(d.max(), 0.0)) & (sizes > 1e-12 * sizes.max())
         starts.append(
-            [
-                w / size if positive and size > 1e-12 else np.zeros_like(w)
-                for w, size in zip(own, sizes)
-            ]
+            [w / size if keep else 0 * w for w, size, keep in zip(own, sizes, kept)]
         )
     return starts
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import _num_samples
 
 from .._parallel import run_tasks
 from ._sparse_cca import SparseCCA
-from ._sparse_views import PermutedView, reduce_pair
+from ._sparse_views import PermutedView, row_factors
 from ._views import MultiviewMixin
 
 # Added to the standard deviation of the permuted values, as in the authors' program:
@@ -174,18 +174,18 @@ def _sparse_cca_runner(candidates, X, y):
         candidate._validate_params()
         if key not in prepared:
             x_view, y_view = candidate._standard_views(X, y)
-            prepared[key] = x_view, y_view, reduce_pair(x_view, y_view)
+            prepared[key] = x_view, y_view, row_factors([x_view, y_view])
         candidate._check_options(*prepared[key][:2])
 
     def run(orders):
         order, correlations = orders[1], []
         for candidate in candidates:
-            x, y, reduced = prepared[candidate.method == "pmd", candidate.scale]
+            x, y, factors = prepared[candidate.method == "pmd", candidate.scale]
             if order is not None:
                 y = PermutedView(y, order)
-                if reduced is not None:
-                    reduced = reduced[0], reduced[1].permuted(order)
-            found = candidate._components(x, y, reduced)[0]
+                if factors is not None:
+                    factors = factors[0], factors[1][order]
+            found = candidate._components(x, y, factors)[0]
             t, s = x.scores(found.u), y.scores(found.v)
             size = np.linalg.norm(t) * np.linalg.norm(s)
             correlations.append(t @ s / size if size > 0 else 0.0)

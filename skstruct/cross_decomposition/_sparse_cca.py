@@ -13,17 +13,12 @@ from .._base import deterministic_signs
 from .._callbacks import CallbackSupportMixin, fit_callbacks
 from .._parallel import run_tasks
 from .._validation import check_at_most
-from ._sparse_solver import (
-    ScoreDeflation,
-    deflated_start,
-    ipls_component,
-    pmd_component,
-)
+from ._sparse_solver import ScoreDeflation, ipls_component, pmd_component
 from ._sparse_views import (
     StandardView,
     compress_rows,
-    cross_triplets,
-    reduce_pair,
+    cross_starts,
+    row_factors,
     standard_view,
 )
 from ._views import TwoViewMixin
@@ -241,7 +236,7 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
         X, y = self._validate_views(X, y, reset=True, accept_sparse="csr")
         x, y = self._standard_views(X, y)
         short = compress_rows([x, y])
-        components = self._components(*short, reduce_pair(*short))
+        components = self._components(*short, row_factors(short))
         self._store(x, y, *short, components)
         return self
 
@@ -274,15 +269,15 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
             bool(b) for b in _pair(self.positive, "positive", upper=1, zero=True)
         )
 
-    def _components(self, x, y, reduced):
+    def _components(self, x, y, factors):
         """The list of components and, for a projection, the deflation used."""
         rng = check_random_state(self.random_state)
         seeds = rng.randint(2**31 - 1, size=(self.n_components, self.n_init - 1))
         extract = self._pmd if self.method == "pmd" else self._ipls
         with fit_callbacks(self, max_iter=self.n_components) as step:
-            return extract(x, y, reduced, seeds, step)
+            return extract(x, y, factors, seeds, step)
 
-    def _pmd(self, x, y, reduced, seeds, step):
+    def _pmd(self, x, y, factors, seeds, step):
         """Penalised matrix decomposition of ``M_1 = X'Y``, component by component."""
         options = {
             "bounds": [
@@ -297,12 +292,12 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
         projection = ScoreDeflation("projection", x.n_samples)
         if self.deflation == "hotelling":
             # All starts come from the undeflated matrix, as in the authors' program.
-            starts = cross_triplets(x, y, K, reduced=reduced)[2].T
+            starts = cross_starts(x, y, K, factors=factors).T
         found = []
         for k in range(K):
             if self.deflation == "projection":
-                options["middle"] = projection if k else None
-                start = deflated_start(x, y, reduced, projection)[1]
+                options["middle"] = middle = projection if k else None
+                start = cross_starts(x, y, 1, factors=factors, middle=middle)[:, 0]
             else:
                 start = starts[k]
                 options["earlier"] = (
@@ -324,7 +319,7 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
                 break
         return found
 
-    def _ipls(self, x, y, reduced, seeds, step):
+    def _ipls(self, x, y, factors, seeds, step):
         """Iterative penalised least squares, component by component."""
         deflation = ScoreDeflation("hotelling", x.n_samples)
         options = {
@@ -336,15 +331,14 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
         }
         found = []
         for k in range(self.n_components):
-            u, v = deflated_start(x, y, reduced, deflation)
-            tries = [(x, y, u, v)]
-            for seed in seeds[k]:
-                v = _random_unit(seed, y.shape[1])
-                tries.append((x, y, x.correlate(y.scores(v)), v))
             middle = deflation if deflation.T else None
+            start = cross_starts(x, y, 1, factors=factors, middle=middle)[:, 0]
+            tries = [(x, y, start)] + [
+                (x, y, _random_unit(seed, y.shape[1])) for seed in seeds[k]
+            ]
             tried = self._try(
-                lambda x, y, u, v, middle=middle: ipls_component(
-                    x, y, u, v, middle=middle, **options
+                lambda x, y, v, middle=middle: ipls_component(
+                    x, y, v, middle=middle, **options
                 ),
                 tries,
             )
@@ -358,7 +352,7 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
                 t, s = x.scores(best.u), y.scores(best.v)
                 if self.deflation == "projection":
                     x, y = x.without(t), y.without(s)
-                    reduced = reduce_pair(x, y)
+                    factors = row_factors([x, y])
                 else:
                     deflation.append(t, s)
         return found
@@ -388,16 +382,13 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
         self.x_mean_, self.x_scale_ = x.mean, x.scale
         self.y_mean_, self.y_scale_ = y.mean, y.scale
         Sxx, Syy, Sxy = (A.T @ B / (n - 1) for A, B in ((T, T), (S, S), (T, S)))
-        self._set_score_moments(
-            Sxx,
-            Syy,
-            Sxy,
-            short_x.correlate(T) / (n - 1),
-            short_y.correlate(T) / (n - 1),
+        # One pass over each view.
+        x_loadings = short_x.correlate(T) / (n - 1)
+        y_on_x, y_loadings = np.hsplit(
+            short_y.correlate(np.hstack([T, S])) / (n - 1), 2
         )
-        self.y_loadings_ = (short_y.correlate(S) / (n - 1)) @ np.linalg.pinv(
-            Syy, hermitian=True
-        )
+        self._set_score_moments(Sxx, Syy, Sxy, x_loadings, y_on_x)
+        self.y_loadings_ = y_loadings @ np.linalg.pinv(Syy, hermitian=True)
         size = np.sqrt(np.diag(Sxx) * np.diag(Syy))
         self.correlations_ = np.where(
             size > 0, np.diag(Sxy) / np.where(size > 0, size, 1.0), 0.0

@@ -167,3 +167,48 @@ def elastic_net_residual(
         if largest <= tol:
             return n_passes
     return max_passes
+
+
+@jit(fastmath={"reassoc", "contract"})
+def standardize_columns(X, rows, mean, root, scale, ddof):
+    """Centred and scaled columns of X as rows of a new array, in one pass over X.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p)
+    rows : ndarray of shape (p, n)
+        Overwritten by the result, zeros for constant columns.
+    mean, root : ndarrays of shape (p,)
+        Overwritten by the mean and by the root of the sum of centred squares.
+    scale : bool
+        Whether to divide by the standard deviation.
+    ddof : int
+    """
+    n, p = X.shape
+    rounding = np.sqrt(n) * 10.0 * n * 2.220446049250313e-16
+    # Columns of a block are transposed and read three times while in cache.
+    for start in range(0, p, 32):
+        stop = min(start + 32, p)
+        for i in range(n):
+            for j in range(start, stop):
+                rows[j, i] = X[i, j]
+        for j in range(start, stop):
+            total = 0.0
+            for i in range(n):
+                total += rows[j, i]
+            center = total / n
+            squares = 0.0
+            for i in range(n):
+                d = rows[j, i] - center
+                rows[j, i] = d
+                squares += d * d
+            mean[j] = center
+            root[j] = np.sqrt(squares)
+            if root[j] <= rounding * abs(center):
+                factor = 0.0
+            elif scale:
+                factor = np.sqrt(n - ddof) / root[j]
+            else:
+                continue
+            for i in range(n):
+                rows[j, i] *= factor

@@ -8,7 +8,6 @@ import numpy as np
 
 from .._scores import canonical_rotation
 from ._sparse_kernels import elastic_net_gram, elastic_net_residual, threshold_depth
-from ._sparse_views import cross_triplets
 
 # Working columns: up to this many their Gram matrix is kept.
 LARGEST_WORKING_GRAM = 2000
@@ -106,7 +105,8 @@ class L1Step:
 
     def _choose(self, a, nonzero, delta, order, t):
         self.working = None
-        n_working = max(4 * nonzero, 64)
+        # Among many columns more lie close to the threshold.
+        n_working = max(4 * nonzero, 64, a.size // 32)
         if delta <= 0 or n_working > a.size // 4:
             return
         self.rest = order[n_working]
@@ -268,14 +268,14 @@ class ElasticNet:
             self.squares /= self.columns.shape[1]
 
 
-def ipls_component(x, y, u, v, *, alphas, ratios, positive, max_iter, tol, middle=None):
-    """One component of iterative penalised least squares from the start (u, v).
+def ipls_component(x, y, v, *, alphas, ratios, positive, max_iter, tol, middle=None):
+    """One component of iterative penalised least squares from the start v.
 
     Parameters
     ----------
     x, y : views
-    u, v : ndarrays
-        Start: only their scores matter.
+    v : ndarray of shape (q,)
+        Start; only its scores matter.
     alphas, ratios, positive : pairs
         Penalty, its l1 share and whether weights must not be negative, by view.
     max_iter, tol
@@ -306,23 +306,24 @@ def ipls_component(x, y, u, v, *, alphas, ratios, positive, max_iter, tol, middl
     def target(scores, transposed=False):
         return scores if middle is None else middle(scores, transposed)
 
+    def unpenalised():
+        u = x.correlate(target(s_v))
+        return unit(u, x.scores(u))[1]
+
     def largest(view, t, ratio):
         return np.abs(view.correlate(t)).max() / (view.n_samples * ratio)
 
-    found = Component(np.zeros_like(u), np.zeros_like(v))
+    found = Component(np.zeros(x.shape[1]), np.zeros_like(v))
     s_v = unit(v, y.scores(v))[1]
-    s_u = unit(u, x.scores(u))[1]
-    alpha_max = [
-        largest(x, target(s_v), ratios[0]),
-        largest(y, target(s_u, True), ratios[1]),
-    ]
+    alpha_max = [largest(x, target(s_v), ratios[0]), np.nan]
     for found.n_iter in range(1, max_iter + 1):
         found.u, s_u = unit(*net_x(target(s_v)))
+        if found.n_iter == 1:
+            # Without a first regression to go on, the step of the power method.
+            first = s_u if found.u.any() else unpenalised()
+            alpha_max[1] = largest(y, target(first, True), ratios[1])
         if found.u.any():
-            t = target(s_u, True)
-            if found.n_iter == 1:
-                alpha_max[1] = largest(y, t, ratios[1])
-            found.v, new = unit(*net_y(t))
+            found.v, new = unit(*net_y(target(s_u, True)))
         if not (found.u.any() and found.v.any()):
             found.u[:], found.v[:] = 0.0, 0.0
             return found, alpha_max
@@ -389,10 +390,3 @@ class ScoreDeflation:
 def _basis(T):
     Q, s, _ = np.linalg.svd(T, full_matrices=False)
     return Q[:, s > 1e-10 * max(s[0], 1e-300)]
-
-
-def deflated_start(x, y, reduced, deflation):
-    """Leading singular pair of the deflated ``X' M Y``."""
-    middle = deflation if deflation.T else None
-    U, _, V = cross_triplets(x, y, 1, reduced=reduced, middle=middle)
-    return U[:, 0], V[:, 0]

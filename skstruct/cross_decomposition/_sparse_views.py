@@ -5,9 +5,10 @@
 import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator
-from sklearn.utils import gen_batches
 
 from .._linalg import largest_triplets
+from .._validation import FLOAT_DTYPES
+from ._sparse_kernels import standardize_columns
 from ._views import column_standardization
 
 # Up to this side the Gram matrix of rows or columns is formed and decomposed; beyond
@@ -23,20 +24,30 @@ class StandardView:
     """
 
     def __init__(self, X, *, scale, ddof):
-        self.mean, self.scale, constant = column_standardization(
-            X, scale=scale, ddof=ddof
-        )
         n, p = X.shape
-        self.rows = np.empty((p, n))
-        # Transposing block by block keeps both sides of the copy in cache.
-        for columns in gen_batches(p, 64):
-            block = self.rows[columns]
-            block[:] = X[:, columns].T
-            block -= self.mean[columns, None]
-            block /= self.scale[columns, None]
-        self.rows[constant] = 0.0
+        if not (X.flags.c_contiguous and X.dtype in FLOAT_DTYPES):
+            X = np.ascontiguousarray(X, dtype=np.float64)
         self.n_samples = n
-        self.largest_norm = _largest_norm(np.einsum("ij,ij->i", self.rows, self.rows))
+        self.rows = np.empty((p, n))
+        self.mean, root = np.empty(p), np.empty(p)
+        standardize_columns(X, self.rows, self.mean, root, scale, ddof)
+        constant = root <= np.sqrt(n) * 10 * n * np.finfo(float).eps * np.abs(self.mean)
+        self.scale = np.ones(p)
+        if scale:
+            self.scale[~constant] = root[~constant] / np.sqrt(n - ddof)
+        extreme = np.flatnonzero(~((root > 1e-100) & (root < 1e100)))
+        if extreme.size:
+            self._again(X[:, extreme], extreme, scale=scale, ddof=ddof)
+        if scale:
+            self.largest_norm = np.sqrt(n - ddof) * (1 + 1e-10)
+        else:
+            self.largest_norm = root.max(initial=0.0) * (1 + 1e-10)
+
+    def _again(self, X, which, **options):
+        """Columns whose squares over- or underflow, and those of zeros."""
+        mean, std, constant = column_standardization(X, **options)
+        self.mean[which], self.scale[which] = mean, std
+        self.rows[which] = np.where(constant, 0.0, (X - mean) / std).T
 
     @property
     def shape(self):
@@ -188,58 +199,52 @@ def compress_rows(views):
     return short
 
 
-class Reduced:
-    """``X = A Q'`` with orthonormal Q and no more columns of A than rows of X."""
-
-    def __init__(self, view):
-        n, p = view.shape
-        self._view = view
-        if p <= n:
-            self.A, self._map = view.dense(), None
-            return
-        d, U = linalg.eigh(view.gram(), check_finite=False)
-        kept = d > n * np.finfo(float).eps * max(d[-1], 0.0)
-        s = np.sqrt(d[kept])
-        self.A, self._map = U[:, kept] * s, U[:, kept] / s
-
-    def permuted(self, order):
-        """The same for a view with its rows in another order."""
-        other = object.__new__(Reduced)
-        other._view, other.A = self._view, self.A[order]
-        other._map = self._map
-        return other
-
-    def weights(self, C):
-        """``Q C``: coordinates of A as weights of the columns of X."""
-        if self._map is None:
-            return C
-        return self._view.correlate(self._map @ C)
+def row_factor(view):
+    """A matrix A with ``A A' = X X'`` and no more columns than rows."""
+    n, p = view.shape
+    if p <= n:
+        return view.dense()
+    G = view.gram()
+    # Centred rows are dependent; a shift of the size of rounding makes G definite.
+    G[np.diag_indices(n)] += 4 * n * np.finfo(float).eps * np.trace(G) + 1e-300
+    return linalg.cholesky(G, lower=True, check_finite=False)
 
 
-def cross_triplets(x, y, k, *, reduced=None, middle=None):
-    """Leading singular triplets of ``X' M Y``, which is not formed unless small.
+def row_factors(views):
+    """:func:`row_factor` of all views, or None where that costs more than it saves."""
+    if all(min(view.shape) <= LARGEST_GRAM for view in views):
+        return [row_factor(view) for view in views]
+    return None
+
+
+def cross_starts(x, y, k, *, factors=None, middle=None):
+    """Leading right singular vectors of ``X' M Y``, which is not formed unless small.
+
+    With ``A A' = X X'`` and an eigenvector w of ``A'M Y Y'M'A``, the vector
+    ``Y'M'A w`` is a right singular vector: no root needs to be inverted.
 
     Parameters
     ----------
     x, y : views
     k : int
-    reduced : pair of Reduced, optional
-        Made before, when the same views are decomposed again.
+    factors : pair of ndarrays, optional
+        From :func:`row_factors`.
     middle : callable, optional
         ``middle(S)`` returns ``M S`` and ``middle(S, True)`` returns ``M'S``, for S
         of shape (n, m); the identity when None.
 
     Returns
     -------
-    U : ndarray of shape (p, k), s : ndarray of shape (k,), V : ndarray of shape (q, k)
-        Columns beyond the rank are zero.
+    V : ndarray of shape (q, k)
+        Unit norm; zero beyond the rank.
     """
     p, q = x.shape[1], y.shape[1]
-    if reduced is not None:
-        rx, ry = reduced
-        AY = ry.A if middle is None else middle(ry.A)
-        left, s, right = largest_triplets(rx.A.T @ AY, k)
-        U, V = rx.weights(left), ry.weights(right)
+    if factors is not None:
+        A, B = factors
+        left = A if middle is None else middle(A, True)
+        core = left.T @ B
+        W, s = _left_vectors(core, k)
+        V = y.correlate(left @ W)
     else:
 
         def forward(v):
@@ -250,22 +255,29 @@ def cross_triplets(x, y, k, *, reduced=None, middle=None):
             t = x.scores(np.ravel(u))
             return y.correlate(t if middle is None else middle(t, True))
 
-        U, s, V = largest_triplets(
+        _, s, V = largest_triplets(
             LinearOperator((p, q), matvec=forward, rmatvec=backward, dtype=np.float64),
             k,
         )
-    missing = k - s.size
-    U = np.pad(U, ((0, 0), (0, missing)))
-    V = np.pad(V, ((0, 0), (0, missing)))
-    s = np.pad(s, (0, missing))
+    size = np.linalg.norm(V, axis=0)
     # Directions of rounding noise would be different on every machine.
-    beyond = s <= 1e-12 * max(s[0], 0.0)
-    U[:, beyond] = V[:, beyond] = 0.0
-    return U, s, V
+    kept = (s > 1e-12 * max(s.max(initial=0.0), 0.0)) & (size > 0)
+    starts = np.zeros((q, k))
+    starts[:, : s.size] = np.where(kept, V / np.where(kept, size, 1.0), 0.0)
+    return starts
 
 
-def reduce_pair(x, y):
-    """Both views as :class:`Reduced`, or None where that costs more than it saves."""
-    if all(min(view.shape) <= LARGEST_GRAM for view in (x, y)):
-        return Reduced(x), Reduced(y)
-    return None
+def _left_vectors(core, k):
+    """Leading left singular vectors and values of a small matrix."""
+    size = min(core.shape)
+    k = min(k, size)
+    if core.shape[0] <= core.shape[1] and core.shape[0] <= 500:
+        H = core @ core.T
+        d, W = linalg.eigh(
+            H, subset_by_index=[len(H) - k, len(H) - 1], check_finite=False
+        )
+        # Squares of values below 1e-4 of the largest are mostly rounding.
+        if d[0] > 1e-8 * d[-1]:
+            return W[:, ::-1], np.sqrt(d[::-1])
+    W, s, _ = largest_triplets(core, k)
+    return W, s

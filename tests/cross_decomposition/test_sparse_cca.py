@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from skstruct.cross_decomposition import SparseCCA
 from skstruct.cross_decomposition._sparse_views import (
     compress_rows,
-    cross_triplets,
-    reduce_pair,
+    cross_starts,
+    row_factors,
     standard_view,
 )
 from skstruct.datasets import load_nutrimouse
@@ -226,16 +226,23 @@ def test_tall_views_are_compressed_without_a_change(deflation, monkeypatch):
         assert short.x_weights_[3].any() == full.x_weights_[3].any() == False  # noqa: E712
 
 
-def test_start_from_the_data_equals_start_from_gram_matrices():
-    X, Y = planted_views(2, n=40, sizes=(90, 70))
-    x, y = (standard_view(A, scale=True, ddof=1) for A in (X, Y))
-    U, s, V = cross_triplets(x, y, 3, reduced=reduce_pair(x, y))
-    expected = np.linalg.svd(x.rows @ y.rows.T)
-    np.testing.assert_allclose(s, expected[1][:3], rtol=1e-10)
-    _agree(U, expected[0][:, :3], 1e-8)
-    _agree(V, expected[2][:3].T, 1e-8)
-    for other, reference in zip(cross_triplets(x, y, 3), (U, s, V)):
-        _agree(np.atleast_2d(other), np.atleast_2d(reference), 1e-5)
+def test_start_is_the_singular_vector_however_computed():
+    for n, p, q in [(40, 90, 70), (40, 90, 12), (40, 12, 90), (60, 30, 20)]:
+        X, Y = planted_views(2, n=n, sizes=(p, q), block=4)
+        x, y = (standard_view(A, scale=True, ddof=1) for A in (X, Y))
+        expected = np.linalg.svd(x.rows @ y.rows.T)[2][:3].T
+        factors = row_factors([x, y])
+        _agree(cross_starts(x, y, 3, factors=factors), expected, 1e-8)
+        _agree(cross_starts(x, y, 3), expected, 1e-5)
+
+
+def test_starts_of_very_different_sizes():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 50)) * np.where(np.arange(50) < 1, 1e3, 1.0)
+    Y = rng.standard_normal((30, 40)) * np.where(np.arange(40) < 1, 1e3, 1.0)
+    x, y = (standard_view(A, scale=False, ddof=1) for A in (X, Y))
+    expected = np.linalg.svd(x.rows @ y.rows.T)[2][:2].T
+    _agree(cross_starts(x, y, 2, factors=row_factors([x, y])), expected, 1e-5)
 
 
 def test_planted_columns_are_found():

@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from skstruct.cross_decomposition import (
     MultiviewSparseCCA,
     SparseCCA,
+    _sparse_views,
     permutation_test,
 )
 from skstruct.cross_decomposition import _multiview_sparse_solver as solver
@@ -107,7 +108,7 @@ def test_start_without_gram_matrices(monkeypatch):
     views = planted_views(2, n=30, sizes=(150, 120, 100))
     standard = [standard_view(X, scale=True, ddof=1) for X in views]
     expected = solver.joint_starts(standard, 2)
-    monkeypatch.setattr(solver, "LARGEST_GRAM", 10)
+    monkeypatch.setattr(_sparse_views, "LARGEST_GRAM", 10)
     monkeypatch.setattr(solver, "DENSE", 10)
     for a, b in zip(solver.joint_starts(standard, 2), expected):
         sign = np.sign(a[0] @ b[0])
