@@ -42,8 +42,9 @@ class MultiviewSparseCCA(CallbackSupportMixin, MultiviewMixin):
     positive : bool or one bool for each view, default=False
         Whether weights must not be negative.
     n_init : int, default=1
-        Number of starts of each component. The first are the leading eigenvectors of
-        the cross-products, further ones are random; the largest criterion wins.
+        Number of starts of each component. The first are eigenvectors of the
+        cross-products, as they are and without the earlier scores; further ones are
+        random. The largest criterion wins.
     max_iter : int, default=500
         Largest number of cycles over the views for each component.
     tol : float, default=1e-6
@@ -196,17 +197,28 @@ class MultiviewSparseCCA(CallbackSupportMixin, MultiviewMixin):
         with fit_callbacks(self, X=X, max_iter=K) as step:
             for k in range(K):
                 earlier = [Wi[:, :k] for Wi in W], D[:, :, :k]
-                tries = [(starts[k],)] + [(_random(seed, sizes),) for seed in seeds[k]]
+                tries = [(starts[k],)]
+                if k:
+                    # What earlier scores leave: see SparseCCA.
+                    scores = [
+                        np.column_stack([v.scores(w) for w in Wi[:, :k].T])
+                        for v, Wi in zip(views, W)
+                    ]
+                    tries.append((joint_starts(views, 1, scores)[0],))
+                tries += [(_random(seed, sizes),) for seed in seeds[k]]
 
                 def attempt(start, earlier=earlier):
                     return multiview_component(views, start, earlier=earlier, **options)
 
                 tried = (
                     run_tasks(attempt, tries, self.n_jobs)
-                    if len(tries) > 1
-                    else [attempt(*tries[0])]
+                    if self.n_init > 1
+                    else [attempt(*arguments) for arguments in tries]
                 )
-                best = max(tried, key=lambda c: c.strength)
+                best = tried[0]
+                for other in tried[1:]:
+                    if other.strength > best.strength * (1 + 1e-6):
+                        best = other
                 for Wi, w in zip(W, best.weights):
                     Wi[:, k] = w
                 # What is left along the new weights, for the next deflation.
@@ -227,7 +239,8 @@ class MultiviewSparseCCA(CallbackSupportMixin, MultiviewMixin):
             # One sign for all views of a component: their products stay as they are.
             stacked = deterministic_signs(W[0], *W[1:])
             W = list(stacked)
-        self.weights_ = W
+        # Adding zero removes the signs of zeros.
+        self.weights_ = [Wi + 0.0 for Wi in W]
         self.means_ = [view.mean for view in full]
         self.scales_ = [view.scale for view in full]
         Z = [np.column_stack([v.scores(w) for w in Wi.T]) for v, Wi in zip(views, W)]

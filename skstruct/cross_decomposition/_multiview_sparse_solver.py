@@ -26,11 +26,18 @@ class MultiviewComponent:
     objective: list = field(default_factory=list)
 
 
-def joint_starts(views, k):
+def joint_starts(views, k, earlier=None):
     """Leading eigenvectors of the matrix with blocks ``X_i'X_j`` and a zero diagonal.
 
     They maximise the criterion without the l1 bounds and with one norm for all views
     together; for two views they are the singular vectors of ``X'Y``.
+
+    Parameters
+    ----------
+    views : list
+    k : int
+    earlier : list of ndarrays of shape (n, j), optional
+        Scores that are projected out of each view.
 
     Returns
     -------
@@ -49,11 +56,19 @@ def joint_starts(views, k):
     stops = np.cumsum(sizes)
     parts = [slice(stop - size, stop) for size, stop in zip(sizes, stops)]
 
+    bases = [None] * len(views)
+    if earlier is not None:
+        bases = [np.linalg.svd(Z, full_matrices=False) for Z in earlier]
+        bases = [Q[:, s > 1e-10 * max(s[0], 1e-300)] for Q, s, _ in bases]
+
+    def left(t, Q):
+        return t if Q is None else t - Q @ (Q.T @ t)
+
     def others(c):
         """Sum of the other views' scores, for each view."""
-        scores = [f(c[part]) for f, part in zip(forward, parts)]
+        scores = [left(f(c[part]), Q) for f, part, Q in zip(forward, parts, bases)]
         total = sum(scores)
-        return [total - s for s in scores]
+        return [left(total - s, Q) for s, Q in zip(scores, bases)]
 
     def product(c):
         return np.concatenate([b(t) for b, t in zip(backward, others(c))])

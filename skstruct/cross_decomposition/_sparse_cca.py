@@ -64,8 +64,9 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
     positive : bool or pair of bools, default=False
         Whether weights must not be negative.
     n_init : int, default=1
-        Number of starts of each component. The first is the singular vector of the
-        cross-covariance, further ones are random; the largest criterion wins.
+        Number of starts of each component. The first is a singular vector of the
+        cross-covariance, and for later components also the leading one of what the
+        earlier scores leave; further ones are random. The largest criterion wins.
     max_iter : int, default=500
         Largest number of alternations for each component.
     tol : float, default=1e-6
@@ -141,8 +142,10 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
     each view (or of the columns, where there are fewer) for the start, then a few
     passes over the data for each component, and a copy of the data.
 
-    Both criteria have several local optima; the result is the one reached from the
-    singular vectors of the cross-covariance, unless `n_init` adds starts.
+    Both criteria have several local optima; the result is the best one reached from
+    singular vectors of the cross-covariance, as it is and deflated, unless `n_init`
+    adds starts. The authors' program for "pmd" uses the first kind only: where it
+    finds an optimum at least as good the weights are equal to its own.
 
     References
     ----------
@@ -289,31 +292,39 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
             "tol": self.tol,
         }
         K = self.n_components
+        hotelling = self.deflation == "hotelling"
         projection = ScoreDeflation("projection", x.n_samples)
-        if self.deflation == "hotelling":
-            # All starts come from the undeflated matrix, as in the authors' program.
+        if hotelling:
+            # As in the authors' program: all from the undeflated matrix.
             starts = cross_starts(x, y, K, factors=factors).T
         found = []
         for k in range(K):
-            if self.deflation == "projection":
-                options["middle"] = middle = projection if k else None
-                start = cross_starts(x, y, 1, factors=factors, middle=middle)[:, 0]
-            else:
-                start = starts[k]
+            middle = projection if k else None
+            tries = []
+            if hotelling:
+                tries.append((x, y, starts[k]))
                 options["earlier"] = (
                     _columns(found, "u", x),
                     np.array([c.strength for c in found]),
                     _columns(found, "v", y),
                 )
-            tries = [(x, y, start)] + [
-                (x, y, _random_unit(seed, y.shape[1])) for seed in seeds[k]
-            ]
+            else:
+                options["middle"] = middle
+            if k or not hotelling:
+                # A singular vector of the whole may point to noise where a later
+                # component should start; what earlier scores leave does not.
+                start = cross_starts(x, y, 1, factors=factors, middle=middle)[:, 0]
+                tries.append((x, y, start))
+            tries += [(x, y, _random_unit(seed, y.shape[1])) for seed in seeds[k]]
             tried = self._try(lambda x, y, v: pmd_component(x, y, v, **options), tries)
-            best = max(tried, key=lambda c: c.strength)
-            if self.deflation == "projection":
-                t, s = x.scores(best.u), y.scores(best.v)
-                # The scores of the deflated data.
-                projection.append(*projection.residuals(t, s))
+            best = tried[0]
+            for other in tried[1:]:
+                # Equal up to rounding is no reason to leave the first start.
+                if other.strength > best.strength * (1 + 1e-6):
+                    best = other
+            t, s = x.scores(best.u), y.scores(best.v)
+            # The scores of the deflated data.
+            projection.append(*projection.residuals(t, s))
             found.append(best)
             if step(k, best.strength):
                 break
@@ -358,9 +369,9 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
         return found
 
     def _try(self, function, tries):
-        if len(tries) == 1:
+        if self.n_init == 1:
             # Looking for the thread pools would take longer than a small fit.
-            return [function(*tries[0])]
+            return [function(*arguments) for arguments in tries]
         return run_tasks(function, tries, self.n_jobs)
 
     def _store(self, x, y, short_x, short_y, found):
@@ -378,7 +389,8 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
             T = T * signs
             signs = np.where(np.einsum("ij,ij->j", T, S) < 0, -1.0, 1.0)
             V, S = V * signs, S * signs
-        self.x_weights_, self.y_weights_ = U, V
+        # Adding zero removes the signs of zeros.
+        self.x_weights_, self.y_weights_ = U + 0.0, V + 0.0
         self.x_mean_, self.x_scale_ = x.mean, x.scale
         self.y_mean_, self.y_scale_ = y.mean, y.scale
         Sxx, Syy, Sxy = (A.T @ B / (n - 1) for A, B in ((T, T), (S, S), (T, S)))

@@ -353,7 +353,9 @@ class ScoreDeflation:
         self.T, self.S = [], []
 
     def append(self, t, s):
-        """Add the scores of a component."""
+        """Add the scores of a component; zeros leave everything as it is."""
+        if not (t.any() and s.any()):
+            return
         self.T.append(t)
         self.S.append(s)
         T, S = np.column_stack(self.T), np.column_stack(self.S)

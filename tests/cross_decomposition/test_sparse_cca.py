@@ -255,6 +255,21 @@ def test_planted_columns_are_found():
             assert np.all(np.count_nonzero(W, axis=0) >= 7)
 
 
+def test_later_components_of_very_many_columns_are_not_noise():
+    """There the second singular vector of the whole leads to an optimum in noise."""
+    rng = np.random.default_rng(0)
+    n, p, q = 60, 12_000, 6000
+    z = rng.standard_normal((n, 2))
+    X, Y = rng.standard_normal((n, p)), rng.standard_normal((n, q))
+    for view in (X, Y):
+        for k in range(2):
+            view[:, 20 * k : 20 * (k + 1)] += 1.2 * z[:, [k]]
+    cca = SparseCCA(2, l1_ratio=(1.05 * np.sqrt(20 / p), 1.05 * np.sqrt(20 / q)))
+    T = cca.fit(X, Y).transform(X)
+    found = np.abs(np.corrcoef(T.T, z.T)[:2, 2:])
+    assert found.max(axis=0).min() > 0.9
+
+
 def test_more_starts_never_lower_the_criterion():
     X, Y = planted_views(7, n=40, sizes=(60, 50), loading=0.5)
     one = SparseCCA(l1_ratio=0.2).fit(X, Y)

@@ -29,22 +29,42 @@ def l1_projection(a, bound):
     return soft(low)
 
 
+def without(X, scores):
+    """X with earlier scores projected out of its columns."""
+    if not scores:
+        return X
+    Q = np.linalg.qr(np.array(scores).T)[0]
+    return X - Q @ (Q.T @ X)
+
+
 def pmd(X, Y, bounds, n_components, n_iter=3000):
-    """Penalised matrix decomposition of the cross-product, formed and deflated."""
+    """Penalised matrix decomposition of the cross-product, formed and deflated.
+
+    From the singular vectors of the whole product, and for later components also
+    from that of the data without the earlier scores: the larger criterion wins.
+    """
     M = X.T @ Y
     starts = np.linalg.svd(M)[2][:n_components]
     U, V, d = [], [], []
-    for v in starts:
-        for _ in range(n_iter):
-            old = v
-            u = l1_projection(M @ v, bounds[0])
-            v = l1_projection(M.T @ u, bounds[1])
-            if np.abs(v - old).max() < 1e-13:
-                break
-        d.append(u @ M @ v)
-        M = M - d[-1] * np.outer(u, v)
-        U.append(u)
-        V.append(v)
+    for k in range(n_components):
+        tries = [starts[k]]
+        if k:
+            left = without(X, [X @ u for u in U]).T @ without(Y, [Y @ v for v in V])
+            tries.append(np.linalg.svd(left)[2][0])
+        best = None
+        for v in tries:
+            for _ in range(n_iter):
+                old = v
+                u = l1_projection(M @ v, bounds[0])
+                v = l1_projection(M.T @ u, bounds[1])
+                if np.abs(v - old).max() < 1e-13:
+                    break
+            if best is None or u @ M @ v > best[0] * (1 + 1e-6):
+                best = u @ M @ v, u, v
+        d.append(best[0])
+        M = M - best[0] * np.outer(best[1], best[2])
+        U.append(best[1])
+        V.append(best[2])
     return np.array(U).T, np.array(V).T, np.array(d)
 
 
@@ -65,15 +85,27 @@ def multiview_pmd(views, bounds, n_components, n_iter=3000):
     stops = np.cumsum(sizes)
     found = [[] for _ in views]
     for k in range(n_components):
-        parts = np.split(vectors[:, k], stops[:-1])
-        w = [part / np.linalg.norm(part) for part in parts]
-        for _ in range(n_iter):
-            old = [x.copy() for x in w]
-            for i in range(len(views)):
-                a = sum(M[i, j] @ w[j] for j in range(len(views)) if j != i)
-                w[i] = l1_projection(a, bounds[i])
-            if max(np.abs(x - y).max() for x, y in zip(w, old)) < 1e-13:
-                break
+        tries = [np.split(vectors[:, k], stops[:-1])]
+        if k:
+            left = [without(X, [X @ w for w in ws]) for X, ws in zip(views, found)]
+            S = np.hstack(left).T @ np.hstack(left)
+            for stop, size in zip(stops, sizes):
+                S[stop - size : stop, stop - size : stop] = 0.0
+            tries.append(np.split(np.linalg.eigh(S)[1][:, -1], stops[:-1]))
+        best = None
+        for parts in tries:
+            w = [part / np.linalg.norm(part) for part in parts]
+            for _ in range(n_iter):
+                old = [x.copy() for x in w]
+                for i in range(len(views)):
+                    a = sum(M[i, j] @ w[j] for j in range(len(views)) if j != i)
+                    w[i] = l1_projection(a, bounds[i])
+                if max(np.abs(x - y).max() for x, y in zip(w, old)) < 1e-13:
+                    break
+            value = sum(w[i] @ M[i, j] @ w[j] for i, j in M)
+            if best is None or value > best[0] * (1 + 1e-6):
+                best = value, w
+        w = best[1]
         for i, j in M:
             M[i, j] = M[i, j] - (w[i] @ M[i, j] @ w[j]) * np.outer(w[i], w[j])
         for i, x in enumerate(w):
