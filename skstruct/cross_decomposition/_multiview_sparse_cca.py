@@ -15,7 +15,7 @@ from .._callbacks import CallbackSupportMixin, fit_callbacks
 from .._parallel import run_tasks
 from .._validation import check_at_most
 from ._multiview_sparse_solver import joint_starts, multiview_component
-from ._sparse_views import compress_rows, standard_view
+from ._sparse_views import compress_rows, row_factors, standard_view
 from ._views import MultiviewMixin
 
 
@@ -190,7 +190,8 @@ class MultiviewSparseCCA(CallbackSupportMixin, MultiviewMixin):
         views = compress_rows(full)
         rng = check_random_state(self.random_state)
         seeds = rng.randint(2**31 - 1, size=(K, self.n_init - 1))
-        starts = joint_starts(views, K)
+        factors = row_factors(views)
+        starts = joint_starts(views, K, factors=factors)
         W = [np.zeros((p, K)) for p in sizes]
         D = np.zeros((M, M, K))
         found = []
@@ -204,7 +205,8 @@ class MultiviewSparseCCA(CallbackSupportMixin, MultiviewMixin):
                         np.column_stack([v.scores(w) for w in Wi[:, :k].T])
                         for v, Wi in zip(views, W)
                     ]
-                    tries.append((joint_starts(views, 1, scores)[0],))
+                    start = joint_starts(views, 1, factors=factors, earlier=scores)[0]
+                    tries.append((start,))
                 tries += [(_random(seed, sizes),) for seed in seeds[k]]
 
                 def attempt(start, earlier=earlier):

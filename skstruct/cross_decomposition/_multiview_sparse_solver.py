@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import linalg
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from ._sparse_solver import L1Step
-from ._sparse_views import row_factors
 
-# Up to this size of the joint problem all its eigenvectors are computed.
-DENSE = 600
+# Up to this size of the joint problem its matrix is formed.
+DENSE = 150
 
 
 @dataclass
@@ -26,7 +25,7 @@ class MultiviewComponent:
     objective: list = field(default_factory=list)
 
 
-def joint_starts(views, k, earlier=None):
+def joint_starts(views, k, *, factors=None, earlier=None):
     """Leading eigenvectors of the matrix with blocks ``X_i'X_j`` and a zero diagonal.
 
     They maximise the criterion without the l1 bounds and with one norm for all views
@@ -36,6 +35,8 @@ def joint_starts(views, k, earlier=None):
     ----------
     views : list
     k : int
+    factors : list of ndarrays, optional
+        From :func:`row_factors`.
     earlier : list of ndarrays of shape (n, j), optional
         Scores that are projected out of each view.
 
@@ -44,7 +45,6 @@ def joint_starts(views, k, earlier=None):
     starts : list of k lists of ndarrays
         Start weights by component and view, unit norm or zero.
     """
-    factors = row_factors(views)
     if factors is not None:
         forward = [(lambda c, A=A: A @ c) for A in factors]
         backward = [(lambda t, A=A: A.T @ t) for A in factors]
@@ -80,7 +80,11 @@ def joint_starts(views, k, earlier=None):
     else:
         v0 = np.random.default_rng(0).standard_normal(total)
         operator = LinearOperator((total, total), matvec=product, dtype=np.float64)
-        d, C = eigsh(operator, k=k, which="LA", v0=v0, tol=1e-8)
+        ncv = min(total, 2 * k + 20)
+        try:
+            d, C = eigsh(operator, k=k, which="LA", v0=v0, tol=1e-9, ncv=ncv)
+        except ArpackNoConvergence:
+            d, C = linalg.eigh(np.column_stack([product(e) for e in np.eye(total)]))
     order = np.argsort(-d)[:k]
     starts = []
     for index in order:

@@ -11,11 +11,10 @@ from sklearn.pipeline import make_pipeline
 from skstruct.cross_decomposition import (
     MultiviewSparseCCA,
     SparseCCA,
-    _sparse_views,
     permutation_test,
 )
 from skstruct.cross_decomposition import _multiview_sparse_solver as solver
-from skstruct.cross_decomposition._sparse_views import standard_view
+from skstruct.cross_decomposition._sparse_views import row_factors, standard_view
 from skstruct.datasets import load_nutrimouse
 from tests.cross_decomposition.instances_sparse_cca import planted_views
 from tests.reference.sparse_cca import multiview_pmd, standardize
@@ -104,16 +103,27 @@ def test_joint_start_beats_the_start_of_each_view_alone():
     assert better >= 2
 
 
-def test_start_without_gram_matrices(monkeypatch):
+def test_start_however_computed(monkeypatch):
     views = planted_views(2, n=30, sizes=(150, 120, 100))
     standard = [standard_view(X, scale=True, ddof=1) for X in views]
-    expected = solver.joint_starts(standard, 2)
-    monkeypatch.setattr(_sparse_views, "LARGEST_GRAM", 10)
-    monkeypatch.setattr(solver, "DENSE", 10)
-    for a, b in zip(solver.joint_starts(standard, 2), expected):
-        sign = np.sign(a[0] @ b[0])
-        for u, v in zip(a, b):
-            np.testing.assert_allclose(u, sign * v, atol=1e-5)
+    rng = np.random.default_rng(0)
+    for earlier in (None, [rng.standard_normal((30, 2)) for _ in views]):
+        expected = solver.joint_starts(
+            standard, 2, factors=row_factors(standard), earlier=earlier
+        )
+        with monkeypatch.context() as m:
+            m.setattr(solver, "DENSE", 10)
+            others = [
+                solver.joint_starts(standard, 2, earlier=earlier),
+                solver.joint_starts(
+                    standard, 2, factors=row_factors(standard), earlier=earlier
+                ),
+            ]
+        for found in others:
+            for a, b in zip(found, expected):
+                sign = np.sign(a[0] @ b[0])
+                for u, v in zip(a, b):
+                    np.testing.assert_allclose(u, sign * v, atol=1e-5)
 
 
 def test_positive_starts_and_constant_columns():
