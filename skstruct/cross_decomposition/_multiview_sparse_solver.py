@@ -76,7 +76,7 @@ def joint_starts(views, k, *, factors=None, earlier=None):
     total = int(stops[-1])
     k = min(k, total)
     if total <= DENSE or k > total // 3:
-        d, C = linalg.eigh(product(np.eye(total)))
+        d, C = linalg.eigh(np.column_stack([product(e) for e in np.eye(total)]))
     else:
         v0 = np.random.default_rng(0).standard_normal(total)
         operator = LinearOperator((total, total), matvec=product, dtype=np.float64)
