@@ -73,10 +73,15 @@ def joint_starts(views, k, *, factors=None, earlier=None):
     def product(c):
         return np.concatenate([b(t) for b, t in zip(backward, others(c))])
 
+    def matrix():
+        if factors is not None:
+            return product(np.eye(total))
+        return np.column_stack([product(e) for e in np.eye(total)])
+
     total = int(stops[-1])
     k = min(k, total)
     if total <= DENSE or k > total // 3:
-        d, C = linalg.eigh(np.column_stack([product(e) for e in np.eye(total)]))
+        d, C = linalg.eigh(matrix())
     else:
         v0 = np.random.default_rng(0).standard_normal(total)
         operator = LinearOperator((total, total), matvec=product, dtype=np.float64)
@@ -84,7 +89,7 @@ def joint_starts(views, k, *, factors=None, earlier=None):
         try:
             d, C = eigsh(operator, k=k, which="LA", v0=v0, tol=1e-9, ncv=ncv)
         except ArpackNoConvergence:
-            d, C = linalg.eigh(np.column_stack([product(e) for e in np.eye(total)]))
+            d, C = linalg.eigh(matrix())
     order = np.argsort(-d)[:k]
     starts = []
     for index in order:
