@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import gen_batches
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import (
     check_array,
@@ -110,6 +111,9 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
     ``y_scale_``, and then calls :meth:`_set_score_moments` with the training moments
     of the scores.
     """
+
+    # Scores are the data of inverse_transform, not metadata to be routed.
+    __metadata_request__inverse_transform = {"x_scores": UNUSED}
 
     def _validate_views(self, X, y, *, reset, **check_params):
         """Both views as arrays, remembering the width and the shape of y."""
