@@ -22,13 +22,13 @@ from .._base import StructEstimator
 from .._scores import canonical_rotation, cross_prediction
 from .._validation import FLOAT_DTYPES, validate_two_views
 
-# Entries of a block of rows that is copied for centring, 33 MB in float64.
-BLOCK_ENTRIES = 2**22
+# Entries of a block that is copied for centring: 32 MB of float64.
+BLOCK_ENTRIES = 4_000_000
 
 
-def _row_batches(X):
-    """Slices of rows of at most about `BLOCK_ENTRIES` entries."""
-    return gen_batches(X.shape[0], max(1, BLOCK_ENTRIES // max(X.shape[1], 1)))
+def block_rows(n_features):
+    """Rows of a block of at most ``BLOCK_ENTRIES`` entries, 4096 at most."""
+    return int(min(4096, max(1, BLOCK_ENTRIES // max(n_features, 1))))
 
 
 def column_standardization(X, *, scale, ddof=1):
@@ -57,12 +57,12 @@ def column_standardization(X, *, scale, ddof=1):
         squares = n * variance
     else:
         mean = np.zeros(X.shape[1])
-        for rows in _row_batches(X):
+        for rows in gen_batches(n, block_rows(X.shape[1])):
             mean += X[rows].sum(axis=0, dtype=np.float64)
         mean /= n
         squares = np.zeros(X.shape[1])
         with np.errstate(over="ignore"):
-            for rows in _row_batches(X):
+            for rows in gen_batches(n, block_rows(X.shape[1])):
                 centered = X[rows] - mean
                 squares += np.einsum("ij,ij->j", centered, centered)
     root = np.sqrt(squares)
@@ -80,7 +80,7 @@ def column_standardization(X, *, scale, ddof=1):
 
 def _extreme_root_squares(X, mean, columns):
     """Root of the sum of squares of columns whose squares over- or underflow."""
-    batches = list(_row_batches(X))
+    batches = list(gen_batches(X.shape[0], block_rows(X.shape[1])))
 
     def centered(rows):
         return X[rows][:, columns] - mean[columns]
@@ -98,7 +98,7 @@ def project(X, weights, mean, scale):
     if sparse.issparse(X):
         return X @ W - mean @ W
     scores = np.empty((X.shape[0], W.shape[1]), dtype=np.float64)
-    for rows in _row_batches(X):
+    for rows in gen_batches(X.shape[0], block_rows(X.shape[1])):
         scores[rows] = (X[rows] - mean) @ W
     return scores
 
