@@ -56,14 +56,21 @@ def l1_unit_vector(a, bound, positive=False):
     return u / np.sqrt(u @ u), delta, order
 
 
+def _reach(t, reference, rest, norm):
+    """Bound of |x't| for columns x with |x'reference| <= rest and |x| <= norm."""
+    squares = reference @ reference
+    share = (t @ reference) / squares if squares > 0 else 0.0
+    return abs(share) * rest + norm * np.linalg.norm(t - share * reference)
+
+
 class L1Step:
     """``u <- l1_unit_vector(X't - E w)``, reading only columns that can matter.
 
     Only values above the threshold enter the result. After a full product with a
-    sample vector t0, a column j whose value was ``a_j`` can have at most ``|a_j| +
-    ||X_j|| ||t - t0||`` for another vector t. As long as this stays below the
-    threshold for all columns outside a working set, the product with the working set
-    gives exactly the same vector.
+    sample vector t0, a column j whose value was ``a_j`` can have at most ``c |a_j| +
+    ||X_j|| ||t - c t0||`` for another vector t and any c. As long as this stays below
+    the threshold for all columns outside a working set, the product with the working
+    set gives exactly the same vector.
 
     Parameters
     ----------
@@ -90,8 +97,8 @@ class L1Step:
             if w is not None and self.always.size:
                 a -= self.earlier[self.working] @ w
             u, delta, _ = l1_unit_vector(a, self.bound, self.positive)
-            moved = self.view.largest_norm * np.linalg.norm(t - self.reference)
-            if self.rest + moved < delta * (1 - 1e-9):
+            reach = _reach(t, self.reference, self.rest, self.view.largest_norm)
+            if reach < delta * (1 - 1e-9):
                 full = np.zeros(self.view.shape[1])
                 full[self.working] = u
                 return full, u @ a
@@ -203,9 +210,8 @@ class ElasticNet:
         while True:
             residual = self._solve(s)
             if self.reference is not None:
-                moved = np.linalg.norm(residual - self.reference)
-                moved *= self.view.largest_norm / self.n
-                if self.rest + moved < self.l1:
+                norm = self.view.largest_norm / self.n
+                if _reach(residual, self.reference, self.rest, norm) < self.l1:
                     break
             self.n_full += 1
             g = self.view.correlate(residual) / self.n
