@@ -83,5 +83,7 @@ plt.show()
 # pixels at once. On the right the weights of the first four pairs: most pixels are not
 # used (white).
 
-at_eight = {name: round(curve[ranks.index(8)], 3) for name, curve in curves.items()}
+at_eight = {
+    name: round(float(curve[ranks.index(8)]), 3) for name, curve in curves.items()
+}
 print(f"eight components: {at_eight}; Ridge on all pixels: {whole:.3f}")
