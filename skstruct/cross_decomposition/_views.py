@@ -22,8 +22,13 @@ from .._base import StructEstimator
 from .._scores import canonical_rotation, cross_prediction
 from .._validation import FLOAT_DTYPES, validate_two_views
 
-# Rows of a block that is copied for centring: 4096 x 1000 float64 is 33 MB.
-BLOCK_ROWS = 4096
+# Entries of a block that is copied for centring: 32 MB of float64.
+BLOCK_ENTRIES = 4_000_000
+
+
+def block_rows(n_features):
+    """Rows of a block of at most ``BLOCK_ENTRIES`` entries, 4096 at most."""
+    return int(min(4096, max(1, BLOCK_ENTRIES // max(n_features, 1))))
 
 
 def column_standardization(X, *, scale, ddof=1):
@@ -52,20 +57,39 @@ def column_standardization(X, *, scale, ddof=1):
         squares = n * variance
     else:
         mean = np.zeros(X.shape[1])
-        for rows in gen_batches(n, BLOCK_ROWS):
+        for rows in gen_batches(n, block_rows(X.shape[1])):
             mean += X[rows].sum(axis=0, dtype=np.float64)
         mean /= n
         squares = np.zeros(X.shape[1])
-        for rows in gen_batches(n, BLOCK_ROWS):
-            centered = X[rows] - mean
-            squares += np.einsum("ij,ij->j", centered, centered)
+        with np.errstate(over="ignore"):
+            for rows in gen_batches(n, block_rows(X.shape[1])):
+                centered = X[rows] - mean
+                squares += np.einsum("ij,ij->j", centered, centered)
+    root = np.sqrt(squares)
+    extreme = (squares < 1e-200) | (squares > 1e200)
+    if extreme.any() and not sparse.issparse(X):
+        root[extreme] = _extreme_root_squares(X, mean, np.flatnonzero(extreme))
     # The rounding of a sum of n equal numbers is at most n eps times their size.
     eps = np.finfo(np.float64).eps
-    constant = squares <= n * (10 * n * eps * np.abs(mean)) ** 2
+    constant = root <= np.sqrt(n) * 10 * n * eps * np.abs(mean)
     std = np.ones(X.shape[1])
     if scale:
-        std[~constant] = np.sqrt(squares[~constant] / max(n - ddof, 1))
+        std[~constant] = root[~constant] / np.sqrt(max(n - ddof, 1))
     return mean, std, constant
+
+
+def _extreme_root_squares(X, mean, columns):
+    """Root of the sum of squares of columns whose squares over- or underflow."""
+    batches = list(gen_batches(X.shape[0], block_rows(X.shape[1])))
+
+    def centered(rows):
+        return X[rows][:, columns] - mean[columns]
+
+    size = np.max([np.abs(centered(rows)).max(axis=0) for rows in batches], axis=0)
+    unit = np.where(size > 0, size, 1.0)
+    return size * np.sqrt(
+        sum(np.sum((centered(rows) / unit) ** 2, axis=0) for rows in batches)
+    )
 
 
 def project(X, weights, mean, scale):
@@ -74,7 +98,7 @@ def project(X, weights, mean, scale):
     if sparse.issparse(X):
         return X @ W - mean @ W
     scores = np.empty((X.shape[0], W.shape[1]), dtype=np.float64)
-    for rows in gen_batches(X.shape[0], BLOCK_ROWS):
+    for rows in gen_batches(X.shape[0], block_rows(X.shape[1])):
         scores[rows] = (X[rows] - mean) @ W
     return scores
 

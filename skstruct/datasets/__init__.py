@@ -10,6 +10,7 @@ from ._hyperspectral import fetch_jasper_ridge, make_hyperspectral_scene
 from ._impute import make_fairness_clusters, make_low_rank_with_missing
 from ._mixture import make_gaussian_stream
 from ._nested_tensor import make_nested_tensor
+from ._nutrimouse import load_nutrimouse
 from ._relational import (
     fetch_kinship,
     fetch_nations,
@@ -27,6 +28,7 @@ __all__ = [
     "fetch_umls",
     "load_family_trees",
     "load_holzinger_swineford",
+    "load_nutrimouse",
     "load_sachs",
     "load_world_cities",
     "make_factor_model",

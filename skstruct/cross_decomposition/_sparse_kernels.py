@@ -1,0 +1,214 @@
+"""Loops of the sparse canonical correlation classes."""
+
+# SPDX-License-Identifier: BSD-3-Clause
+
+import numpy as np
+
+from .._jit import jit
+
+# Values this close to the largest one, relatively, count as tied with it.
+TIE = 1e-12
+
+
+@jit()
+def threshold_depth(b, bound):
+    """How far below the largest value the soft threshold of an l1 bound lies.
+
+    For b sorted in descending order finds h such that the vector ``u_i = max(h - (b_0
+    - b_i), 0)`` has ``||u||_1 = bound ||u||_2``. Everything is written in the depths
+    ``g_i = b_0 - b_i``, which are exact where values are nearly equal; sums of the
+    values themselves would cancel there.
+
+    Parameters
+    ----------
+    b : ndarray of shape (p,)
+        Nonnegative, descending, ``b[0] > 0``.
+    bound : float
+        At least 1.
+
+    Returns
+    -------
+    h : float
+        ``b[0]`` when no threshold is needed.
+    n_tied : int
+        When positive, the first `n_tied` values are tied at the maximum and no
+        threshold reaches the bound: they share the weight equally, and `h` is 0.
+    """
+    p = b.size
+    top = b[0]
+    c2 = bound * bound
+    sum_g = 0.0
+    sum_g2 = 0.0
+    for m in range(1, p + 1):
+        g = top - b[m - 1]
+        sum_g += g
+        sum_g2 += g * g
+        h = top if m == p else top - b[m]
+        # l1 and l2 norm of the vector whose threshold is the next value.
+        l1 = m * h - sum_g
+        l2 = np.sqrt(max(m * h * h - 2.0 * h * sum_g + sum_g2, 0.0))
+        if m < p and h <= TIE * top:
+            continue
+        if l1 < bound * l2:
+            continue
+        if m <= c2 * (1.0 + 1e-15):
+            # Only m equal values have the ratio sqrt(m), the largest possible one.
+            return 0.0, m
+        mean = sum_g / m
+        spread = np.sqrt(max(sum_g2 / m - mean * mean, 0.0))
+        root = mean + bound * spread / np.sqrt(m - c2)
+        if root <= TIE * top:
+            return 0.0, m
+        return min(root, h), 0
+    return top, 0
+
+
+@jit()
+def elastic_net_gram(G, q, w, l1, l2, positive, tol, max_passes):
+    """Coordinate descent on ``w'Gw/2 - q'w + l1 |w|_1 + l2/2 |w|^2``, in place.
+
+    Parameters
+    ----------
+    G : ndarray of shape (m, m)
+        Gram matrix of the working columns over the number of samples.
+    q : ndarray of shape (m,)
+        Their products with the target over the number of samples.
+    w : ndarray of shape (m,)
+        Start, overwritten by the solution.
+    l1, l2 : float
+    positive : bool
+    tol : float
+        Largest change of a coordinate times the root mean square of its column.
+    max_passes : int
+
+    Returns
+    -------
+    n_passes : int
+    """
+    m = q.size
+    residual = q.copy()
+    for j in range(m):
+        if w[j] != 0.0:
+            for i in range(m):
+                residual[i] -= G[j, i] * w[j]
+    for n_passes in range(1, max_passes + 1):
+        largest = 0.0
+        for j in range(m):
+            curvature = G[j, j]
+            if curvature == 0.0:
+                w[j] = 0.0
+                continue
+            old = w[j]
+            z = residual[j] + curvature * old
+            if z > l1:
+                new = (z - l1) / (curvature + l2)
+            elif z < -l1 and not positive:
+                new = (z + l1) / (curvature + l2)
+            else:
+                new = 0.0
+            if new != old:
+                change = new - old
+                w[j] = new
+                for i in range(m):
+                    residual[i] -= change * G[j, i]
+                largest = max(largest, abs(change) * np.sqrt(curvature))
+        if largest <= tol:
+            return n_passes
+    return max_passes
+
+
+@jit(fastmath={"reassoc", "contract"})
+def elastic_net_residual(
+    columns, squares, residual, w, l1, l2, positive, tol, max_passes
+):
+    """The same with the residual in sample space, for many working columns.
+
+    Parameters
+    ----------
+    columns : ndarray of shape (m, n)
+        Working columns as rows.
+    squares : ndarray of shape (m,)
+        Their mean squares.
+    residual : ndarray of shape (n,)
+        Target minus prediction of `w`; kept up to date in place.
+    w : ndarray of shape (m,)
+        Start, overwritten by the solution.
+    l1, l2, positive, tol, max_passes
+        As in :func:`elastic_net_gram`.
+
+    Returns
+    -------
+    n_passes : int
+    """
+    m, n = columns.shape
+    for n_passes in range(1, max_passes + 1):
+        largest = 0.0
+        for j in range(m):
+            if squares[j] == 0.0:
+                w[j] = 0.0
+                continue
+            dot = 0.0
+            for i in range(n):
+                dot += columns[j, i] * residual[i]
+            old = w[j]
+            z = dot / n + squares[j] * old
+            if z > l1:
+                new = (z - l1) / (squares[j] + l2)
+            elif z < -l1 and not positive:
+                new = (z + l1) / (squares[j] + l2)
+            else:
+                new = 0.0
+            if new != old:
+                change = new - old
+                w[j] = new
+                for i in range(n):
+                    residual[i] -= change * columns[j, i]
+                largest = max(largest, abs(change) * np.sqrt(squares[j]))
+        if largest <= tol:
+            return n_passes
+    return max_passes
+
+
+@jit(fastmath={"reassoc", "contract"})
+def standardize_columns(X, rows, mean, root, scale, ddof):
+    """Centred and scaled columns of X as rows of a new array, in one pass over X.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p)
+    rows : ndarray of shape (p, n)
+        Overwritten by the result, zeros for constant columns.
+    mean, root : ndarrays of shape (p,)
+        Overwritten by the mean and by the root of the sum of centred squares.
+    scale : bool
+        Whether to divide by the standard deviation.
+    ddof : int
+    """
+    n, p = X.shape
+    rounding = np.sqrt(n) * 10.0 * n * 2.220446049250313e-16
+    # Columns of a block are transposed and read three times while in cache.
+    for start in range(0, p, 32):
+        stop = min(start + 32, p)
+        for i in range(n):
+            for j in range(start, stop):
+                rows[j, i] = X[i, j]
+        for j in range(start, stop):
+            total = 0.0
+            for i in range(n):
+                total += rows[j, i]
+            center = total / n
+            squares = 0.0
+            for i in range(n):
+                d = rows[j, i] - center
+                rows[j, i] = d
+                squares += d * d
+            mean[j] = center
+            root[j] = np.sqrt(squares)
+            if root[j] <= rounding * abs(center):
+                factor = 0.0
+            elif scale:
+                factor = np.sqrt(n - ddof) / root[j]
+            else:
+                continue
+            for i in range(n):
+                rows[j, i] *= factor
