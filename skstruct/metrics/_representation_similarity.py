@@ -158,7 +158,9 @@ def cca_similarity(A, B):
     directions below ``max(n * 2e-16, d * 2e-16, 100 * eps)`` times the largest are left
     out, eps being the rounding unit of the input's type.
 
-    Cost: ``4 n d**2`` operations for a layer with d neurons.
+    Orthonormal bases come from two rounds of the Gram matrix (as accurate as a QR
+    decomposition at condition numbers below 3e4), else from QR and SVD. Cost: about
+    ``4 n d**2`` multiplications for a layer with d neurons.
 
     References
     ----------
@@ -221,7 +223,8 @@ def pwcca(A, B):
     With weights :math:`\\alpha_k = \\sum_j |h_k^\\top a_j|` the result is
     :math:`\\sum_k \\alpha_k \\rho_k / \\sum_k \\alpha_k`. So it is not symmetric for
     layers of one size, and it changes when the neurons of the weighing layer are
-    rotated; the other layer may be transformed linearly at will.
+    rotated; the other layer may be transformed linearly at will. Where correlations
+    are equal, 1 for instance, their directions and hence the weights are arbitrary.
 
     References
     ----------
@@ -233,10 +236,11 @@ def pwcca(A, B):
     >>> import numpy as np
     >>> from skstruct.metrics import cca_similarity, pwcca
     >>> rng = np.random.default_rng(0)
-    >>> signal = rng.standard_normal((500, 3))
-    >>> A, B = (np.hstack([signal, 0.1 * rng.standard_normal((500, 7))]) for _ in "ab")
+    >>> A, B = 0.1 * rng.standard_normal((2, 500, 10))
+    >>> A[:, :3] += (signal := rng.standard_normal((500, 3)))
+    >>> B[:, :3] += signal
     >>> round(cca_similarity(A, B).similarity, 2), round(pwcca(A, B), 2)
-    (0.36, 0.73)
+    (0.38, 0.77)
     """
     A, B = _check_pair(A, B)
     (layer_a, varies_a), (layer_b, varies_b) = _full_layer(A, "A"), _full_layer(B, "B")
@@ -505,7 +509,15 @@ def _full_layer(A, name):
     n = C.shape[0]
     C = C[:, varies]
     C /= np.linalg.norm(C, axis=0)
-    U, s, _ = thin_svd(C) if C.shape[1] <= n else np.linalg.svd(C, full_matrices=False)
+    if 0 < C.shape[1] < n:
+        power, V = np.linalg.eigh(C.T @ C)
+        if power[0] > 1e-9 * power[-1]:
+            # Of full rank. The rounding of the Gram matrix leaves errors of 1e-4 at
+            # most, and a second pass their square.
+            U = C @ (V / np.sqrt(power))
+            U = U @ np.linalg.inv(np.linalg.cholesky(U.T @ U)).T
+            return _Layer(U, name), varies
+    U, s, _ = thin_svd(C) if len(varies) <= n else np.linalg.svd(C, full_matrices=False)
     rank = np.count_nonzero(s > _rank_cut(A) * s.max(initial=0.0))
     return _Layer(U[:, :rank], name), varies
 
