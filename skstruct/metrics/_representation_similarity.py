@@ -18,14 +18,24 @@ _GRAM_ERROR = 1e-10
 
 
 class _Layer(NamedTuple):
-    """The subspace of R^n that a representation is reduced to."""
+    """The subspace of R^n that a representation is reduced to.
 
-    basis: np.ndarray  # (n, k), orthonormal columns orthogonal to the ones vector
+    Its orthonormal basis, orthogonal to the ones vector, is ``C @ map``; without a map
+    `C` is the basis.
+    """
+
+    C: np.ndarray
+    map: np.ndarray | None
     name: str
 
     @property
-    def n_kept(self):
-        return self.basis.shape[1]
+    def shape(self):
+        return self.C.shape[0], (self.C if self.map is None else self.map).shape[1]
+
+    def with_basis(self):
+        if self.map is None:
+            return self
+        return _Layer(self.C @ self.map, None, self.name)
 
 
 def svcca(A, B, threshold=0.99):
@@ -245,15 +255,15 @@ def pwcca(A, B):
     A, B = _check_pair(A, B)
     (layer_a, varies_a), (layer_b, varies_b) = _full_layer(A, "A"), _full_layer(B, "B")
     _warn_if_small([layer_a, layer_b])
-    left, rho, right = np.linalg.svd(layer_a.basis.T @ layer_b.basis)
+    left, rho, right = np.linalg.svd(layer_a.C.T @ layer_b.C)
     if rho.size == 0:
         return 0.0
     if varies_a.sum() <= varies_b.sum():
-        h, neurons = layer_a.basis @ left[:, : rho.size], A
+        h, neurons = layer_a.C @ left[:, : rho.size], A
     else:
-        h, neurons = layer_b.basis @ right[: rho.size].T, B
+        h, neurons = layer_b.C @ right[: rho.size].T, B
     # Centred although h is orthogonal to constants: a large mean would drown it.
-    alpha = np.abs(h.T @ _scaled_and_centered(neurons, None)[0]).sum(axis=1)
+    alpha = np.abs(h.T @ _centered(neurons, None)[0]).sum(axis=1)
     return float(np.average(np.minimum(rho, 1.0), weights=alpha))
 
 
@@ -325,7 +335,7 @@ def svcca_matrix(list_A, list_B=None, *, threshold=0.99, n_jobs=None):
                 "be evaluated on the same inputs."
             )
     layers = run_tasks(
-        _principal_layer,
+        _principal_basis,
         [(A, threshold, name) for A, name in layers_a + layers_b],
         n_jobs,
     )
@@ -417,8 +427,8 @@ def proportion_correlation_captured(Z1, Z2, reference):
     exact = np.sort(reference)[::-1][:K].sum()
     if exact == 0:
         raise ValueError("reference has no positive correlation to be captured.")
-    bases = [_full_layer(Z, "")[0].basis for Z in (Z1, Z2)]
-    return float(_canonical_correlations(*bases).sum() / exact)
+    layers = [_full_layer(Z, "")[0] for Z in (Z1, Z2)]
+    return float(_canonical_correlations(*layers).sum() / exact)
 
 
 def _check_layer(A, name):
@@ -458,22 +468,27 @@ def _check_threshold(threshold):
     return float(threshold)
 
 
-def _scaled_and_centered(A, axis):
-    """``(A / scale - mean)`` in float64, and which columns vary.
+def _centered(A, axis):
+    """Centred columns in float64, constant ones exactly zero, and which columns vary.
 
-    The scale is a power of two near the largest entry of the columns (``axis=0``) or
-    of all (``axis=None``): no square over- or underflows, and nothing is rounded.
+    Columns (``axis=0``) or the whole array (``axis=None``) are divided by a power of
+    two where squares would over- or underflow.
     """
-    n = A.shape[0]
-    top = np.maximum(A.max(axis=axis), -A.min(axis=axis)).astype(np.float64)
-    exponent = np.clip(np.frexp(top)[1], -1000, 1000)
-    C = A * np.ldexp(1.0, -exponent)
-    mean = C.mean(axis=0)
-    C -= mean
+    n, eps = A.shape[0], np.finfo(A.dtype).eps
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        mean = A.mean(axis=0, dtype=np.float64)
+        C = A - mean
+        squares = np.einsum("ij,ij->j", C, C)
+    if not squares.max() < 1e200 or C[:, squares < 1e-200].any():
+        top = np.maximum(A.max(axis=axis), -A.min(axis=axis)).astype(np.float64)
+        A = A * np.ldexp(1.0, -np.clip(np.frexp(top)[1], -1000, 1000))
+        mean = A.mean(axis=0)
+        C = A - mean
+        squares = np.einsum("ij,ij->j", C, C)
     # A constant is left with the rounding of its mean, n eps at most, and one that was
     # computed in float32 with the rounding of that type.
-    noise = 10 * max(n * _EPS, np.finfo(A.dtype).eps) * np.abs(mean)
-    varies = np.einsum("ij,ij->j", C, C) > n * noise**2
+    noise = 10 * max(n * _EPS, eps) * np.abs(mean)
+    varies = squares > n * noise**2
     if not varies.all():
         C[:, ~varies] = 0.0
     return C, varies
@@ -481,7 +496,7 @@ def _scaled_and_centered(A, axis):
 
 def _principal_layer(A, threshold, name):
     """Orthonormal scores of the fewest directions with a share of the variance."""
-    C, _ = _scaled_and_centered(A, None)
+    C, _ = _centered(A, None)
     n, d = C.shape
     if min(n, d) * _EPS > _GRAM_ERROR * (1.0 - threshold):
         U, s, _ = thin_svd(C) if d <= n else np.linalg.svd(C, full_matrices=False)
@@ -494,18 +509,22 @@ def _principal_layer(A, threshold, name):
         power, U, V = np.maximum(power[::-1], 0.0), U[:, ::-1], None
     share = np.cumsum(power)
     if share[-1] == 0:
-        return _Layer(np.zeros((n, 0)), name)
+        return _Layer(np.zeros((n, 0)), None, name)
     k = np.searchsorted(share, threshold * share[-1]) + 1
     # With threshold 1 rounding must not count as directions.
     k = min(k, np.count_nonzero(power > _rank_cut(A) ** 2 * power[0]))
     if V is None:
-        return _Layer(np.ascontiguousarray(U[:, :k]), name)
-    return _Layer(C @ (V[:, :k] / np.sqrt(power[:k])), name)
+        return _Layer(np.ascontiguousarray(U[:, :k]), None, name)
+    return _Layer(C, V[:, :k] / np.sqrt(power[:k]), name)
+
+
+def _principal_basis(A, threshold, name):
+    return _principal_layer(A, threshold, name).with_basis()
 
 
 def _full_layer(A, name):
     """Orthonormal basis of all that varies, and which neurons do."""
-    C, varies = _scaled_and_centered(A, 0)
+    C, varies = _centered(A, 0)
     n = C.shape[0]
     C = C[:, varies]
     C /= np.linalg.norm(C, axis=0)
@@ -516,10 +535,10 @@ def _full_layer(A, name):
             # most, and a second pass their square.
             U = C @ (V / np.sqrt(power))
             U = U @ np.linalg.inv(np.linalg.cholesky(U.T @ U)).T
-            return _Layer(U, name), varies
+            return _Layer(U, None, name), varies
     U, s, _ = thin_svd(C) if len(varies) <= n else np.linalg.svd(C, full_matrices=False)
     rank = np.count_nonzero(s > _rank_cut(A) * s.max(initial=0.0))
-    return _Layer(U[:, :rank], name), varies
+    return _Layer(U[:, :rank], None, name), varies
 
 
 def _rank_cut(A):
@@ -527,27 +546,38 @@ def _rank_cut(A):
     return max(max(A.shape) * _EPS, 100 * np.finfo(A.dtype).eps)
 
 
-def _canonical_correlations(Q1, Q2):
-    if min(Q1.shape[1], Q2.shape[1]) == 0:
+def _canonical_correlations(layer_a, layer_b):
+    k_a, k_b = layer_a.shape[1], layer_b.shape[1]
+    if min(k_a, k_b) == 0:
         return np.zeros(0)
-    return np.minimum(np.linalg.svd(Q1.T @ Q2, compute_uv=False), 1.0)
+    d_a, d_b = layer_a.C.shape[1], layer_b.C.shape[1]
+    if (
+        layer_a.map is None
+        or layer_b.map is None
+        or d_a * d_b > (d_a * k_a + d_b * k_b + k_a * k_b)
+    ):
+        cross = layer_a.with_basis().C.T @ layer_b.with_basis().C
+    else:
+        # Most directions are kept: one product is cheaper than both bases.
+        cross = layer_a.map.T @ (layer_a.C.T @ layer_b.C) @ layer_b.map
+    return np.minimum(np.linalg.svd(cross, compute_uv=False), 1.0)
 
 
 def _similarity(layer_a, layer_b):
-    rho = _canonical_correlations(layer_a.basis, layer_b.basis)
+    rho = _canonical_correlations(layer_a, layer_b)
     return float(rho.mean()) if rho.size else 0.0
 
 
 def _compare(layer_a, layer_b):
-    rho = _canonical_correlations(layer_a.basis, layer_b.basis)
-    n, n_kept = layer_a.basis.shape[0], (layer_a.n_kept, layer_b.n_kept)
+    rho = _canonical_correlations(layer_a, layer_b)
+    (n, k_a), (_, k_b) = layer_a.shape, layer_b.shape
     # The squared correlations with a random subspace sum to k_a k_b / (n - 1) in
     # expectation; there are min(k_a, k_b) of them.
-    noise_level = np.sqrt(max(n_kept) / (n - 1)) if min(n_kept) else 0.0
+    noise_level = np.sqrt(max(k_a, k_b) / (n - 1)) if rho.size else 0.0
     return Bunch(
         similarity=float(rho.mean()) if rho.size else 0.0,
         correlations=rho,
-        n_kept=n_kept,
+        n_kept=(k_a, k_b),
         noise_level=float(min(noise_level, 1.0)),
     )
 
@@ -555,15 +585,15 @@ def _compare(layer_a, layer_b):
 def _warn_if_small(layers):
     """One warning for a constant layer, one for the layer with most directions."""
     for layer in layers:
-        if layer.n_kept == 0:
+        if layer.shape[1] == 0:
             warnings.warn(
                 f"{layer.name} is constant over the inputs: its similarities are 0.",
                 UserWarning,
                 stacklevel=3,
             )
             break
-    largest = max(layers, key=lambda layer: layer.n_kept)
-    n, k = largest.basis.shape
+    largest = max(layers, key=lambda layer: layer.shape[1])
+    n, k = largest.shape
     if k and n <= k + 1:
         text = "similarities to it are 1 whatever the data are"
     elif n <= 5 * k:

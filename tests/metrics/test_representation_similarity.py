@@ -18,7 +18,7 @@ from skstruct.metrics import (
     svcca,
     svcca_matrix,
 )
-from skstruct.metrics._representation_similarity import _principal_layer
+from skstruct.metrics._representation_similarity import _principal_basis
 from tests.reference import representation_similarity as reference
 
 
@@ -104,7 +104,13 @@ def test_maps_inside_the_kept_subspace_change_nothing_and_others_do():
     # A map of the neurons that blows up a small direction.
     stretched = A * np.geomspace(1, 100, 12)
     assert abs(svcca(stretched, B).similarity - svcca(A, B).similarity) > 0.01
-    # Without the reduction no invertible map matters.
+    # Without the reduction no invertible map matters, extreme scales included.
+    for extreme in (A * np.geomspace(1e-250, 1e250, 12), A * 1e300, A * 1e-290):
+        assert_allclose(
+            cca_similarity(extreme, B).correlations,
+            cca_similarity(A, B).correlations,
+            atol=1e-10,
+        )
     assert_allclose(
         cca_similarity(stretched, B).correlations,
         cca_similarity(A, B).correlations,
@@ -232,7 +238,7 @@ def test_bases_are_orthonormal_for_the_worst_spectrum(shape, threshold):
     s = np.full(m, np.sqrt(1.05 / threshold * (1 - threshold) / (m - 1)))
     s[0] = 1.0
     A = (U * s) @ V.T
-    Q = _principal_layer(A, threshold, "A").basis
+    Q = _principal_basis(A, threshold, "A").C
     assert 1 < Q.shape[1] < m
     assert_allclose(Q.T @ Q, np.eye(Q.shape[1]), atol=1e-10)
     assert_allclose(Q.sum(axis=0), 0, atol=1e-10)
