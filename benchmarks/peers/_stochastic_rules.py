@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-STEPS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+STEPS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 OPTIMIZERS = ("sgd", "nesterov", "adam")
 GAMMAS = (1.0, 0.1, 0.01)
 
