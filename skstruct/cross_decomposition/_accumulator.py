@@ -159,6 +159,17 @@ class CenteredSparse:
         return (self.inverse_scale * product.T).T
 
 
+def column_squares(X):
+    """Sum of squares of each column of a dense or centred sparse block."""
+    if isinstance(X, CenteredSparse):
+        raw = X.X
+        squares = np.asarray(raw.multiply(raw).sum(axis=0)).ravel()
+        sums = np.asarray(raw.sum(axis=0)).ravel()
+        centered = squares - X.mean * (2 * sums - len(X) * X.mean)
+        return np.maximum(centered, 0) * X.inverse_scale**2
+    return np.einsum("np,np->p", X, X)
+
+
 def rmatmul(X, Z):
     """``X.T @ Z`` for a dense or centred sparse block."""
     return X.rmatmul(Z) if isinstance(X, CenteredSparse) else X.T @ Z

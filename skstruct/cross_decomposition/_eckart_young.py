@@ -11,6 +11,8 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._base import deterministic_signs
@@ -22,8 +24,12 @@ from ._accumulator import (
     StandardizedViews,
     scale_of,
 )
+from ._batches import shuffled_batches
+from ._ey_plain import PlainSteps
+from ._ey_solver import MAX_RESTARTS, EckartYoungStream, n_warmup_rows
 from ._exact_solver import (
     principal_basis,
+    rotate_to_solution,
     solve_covariance,
     solve_cross_covariance,
     solve_rows,
@@ -116,6 +122,7 @@ class EckartYoungMixin(CallbackSupportMixin):
         moments = [ColumnMoments(X.shape[1]).update(X) for X in views]
         scales = [scale_of(m, self.scale) for m in moments]
         self._set_standardization([m.mean for m in moments], scales)
+        self._variances = [m.squares / (m.n - 1) for m in moments]
         return StandardizedViews(
             views, self._means, [inverse for _, inverse in scales], dtype
         )
@@ -137,8 +144,88 @@ class EckartYoungMixin(CallbackSupportMixin):
                 data.cross_covariance(), self.n_components
             )
         else:
-            raise NotImplementedError
+            weights = self._fit_stream(data, regs, solver, step)
+            H = data.products(weights)
+            return self._finish(*rotate_to_solution(weights, H, regs))
         self._finish(weights, eigenvalues, data.products(weights))
+
+    def _fit_stream(self, data, regs, solver, step):
+        """Epochs of stochastic steps until the loss stops falling."""
+        rng = check_random_state(self.random_state)
+        n, K = data.n_rows, self.n_components
+        order = rng.permutation(n) if self.shuffle else np.arange(n)
+        rows = data.dense(np.sort(order[: n_warmup_rows(data.sizes, K)]))
+        stream = EckartYoungStream(
+            rows,
+            regs,
+            K,
+            batch_size=self.batch_size,
+            learning_rate=self._resolved_learning_rate(solver),
+            precondition=self.precondition is not None,
+            variances=self._standardized_variances(),
+            weights=self._warm_weights(data.sizes),
+        )
+        if solver != "ey":
+            return self._fit_plain(data, regs, solver, stream, rng, step)
+        best, waited, losses = np.inf, 0, []
+        smallest = 1e-3 * stream.learning_rate
+        converged = False
+        for epoch in range(self.max_iter):
+            if epoch >= 3 and epoch % 3 == 0:
+                # A rare row can spoil the memory: take it afresh at fixed W.
+                stream.anchor(data.products(stream.W))
+            if epoch and self.shuffle:
+                order = rng.permutation(n)
+            for batch in shuffled_batches(
+                data, self.batch_size, order if self.shuffle else None
+            ):
+                stream.step(batch, n)
+            loss = stream.loss()
+            losses.append(loss)
+            if step(epoch, loss):
+                break
+            if loss < best - self.tol * abs(loss):
+                best, waited = loss, 0
+            else:
+                waited += 1
+            if waited >= self.n_iter_no_change:
+                stream.learning_rate /= 5
+                waited = 0
+                if stream.learning_rate < smallest:
+                    converged = True
+                    break
+        self._report(stream, losses, converged)
+        self._stream = {"kind": "ey", "stream": stream.state()}
+        return stream.W
+
+    def _report(self, stream, losses, converged):
+        self.n_iter_ = len(losses)
+        self.loss_curve_ = np.array(losses)
+        if stream.restarts > MAX_RESTARTS:
+            warnings.warn(
+                f"The steps diverged {stream.restarts} times and were restarted with "
+                "a smaller learning rate. Columns with very heavy tails may be the "
+                "reason: transform or clip them, or use solver='exact'.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        if not converged and self.max_iter > 1:
+            pass
+
+    def _resolved_learning_rate(self, solver):
+        if self.learning_rate != "auto":
+            return float(self.learning_rate)
+        return 0.4 if solver == "ey" else 0.01
+
+    def _standardized_variances(self):
+        """Column variances after standardisation, which ``fit`` knows."""
+        return [
+            np.where(constant, 0.0, v / std**2)
+            for constant, v, std in zip(self._constant, self._variances, self._scales)
+        ]
+
+    def _warm_weights(self, sizes):
+        return None
 
     def _solve_moments(self, moments, sizes, regs):
         """Exact solution from the joint covariance of all rows so far."""

@@ -41,6 +41,8 @@ def principal_basis(X, *, cut=RELATIVE_CUT):
     root = np.sqrt(d)
     if wide:
         return Basis(X.T @ V / root, d / (n - 1), V)
+    # A column without variance must not get rounding noise.
+    V[~X.any(axis=0)] = 0.0
     return Basis(V, d / (n - 1), X @ V / root)
 
 
@@ -128,6 +130,34 @@ def solve_cross_covariance(C, n_components):
     """PLS of two views from their cross-covariance alone."""
     parts, eigenvalues = _top_pairs(lambda i, j: C, C.shape, n_components)
     return parts, eigenvalues
+
+
+def rotate_to_solution(weights, H, regs):
+    """The solution within the spans of given weights.
+
+    Parameters
+    ----------
+    weights : list of ndarrays of shape (p_i, K)
+    H : list of ndarrays of shape (p_i, M, K)
+        ``Cov(X_i, X_j) W_j``.
+    regs : sequence of float
+
+    Returns
+    -------
+    weights, eigenvalues, H : as the arguments, for the rotated and scaled weights
+    """
+    weights = [np.asarray(W, dtype=np.float64) for W in weights]
+    H = [np.asarray(h, dtype=np.float64) for h in H]
+    M, K = len(weights), weights[0].shape[1]
+    S = np.vstack([W.T @ h.reshape(len(h), -1) for W, h in zip(weights, H)])
+    rotations, eigenvalues = solve_covariance(
+        (S + S.T) / 2, [K] * M, regs, K, metrics=[W.T @ W for W in weights]
+    )
+    weights = [W @ G for W, G in zip(weights, rotations)]
+    H = [
+        np.stack([h[:, j] @ G for j, G in enumerate(rotations)], axis=1) for h in H
+    ]
+    return weights, eigenvalues, H
 
 
 def _top_pairs(cross, ranks, n_components):
