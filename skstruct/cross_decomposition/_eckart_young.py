@@ -11,6 +11,7 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -22,11 +23,10 @@ from ._accumulator import (
     ColumnMoments,
     JointMoments,
     StandardizedViews,
+    as_dense,
     scale_of,
 )
 from ._batches import shuffled_batches
-from ._ey_plain import PlainSteps
-from ._ey_solver import MAX_RESTARTS, EckartYoungStream, n_warmup_rows
 from ._exact_solver import (
     principal_basis,
     rotate_to_solution,
@@ -34,6 +34,8 @@ from ._exact_solver import (
     solve_cross_covariance,
     solve_rows,
 )
+from ._ey_plain import PlainSteps
+from ._ey_solver import MAX_RESTARTS, EckartYoungStream, n_warmup_rows
 
 INPUT_DTYPES = (
     *FLOAT_DTYPES,
@@ -104,9 +106,12 @@ class EckartYoungMixin(CallbackSupportMixin):
 
     def _resolved_solver(self, sizes, regs, n):
         """ "covariance", "rows" and "cross" are exact; else the stochastic one."""
-        if self.solver not in {"auto", "exact"}:
-            return self.solver
         total = sum(sizes)
+        if self.solver not in {"auto", "exact"}:
+            if n > n_warmup_rows(sizes, self.n_components):
+                return self.solver
+            # The start would see all rows: nothing is left to be learnt.
+            return "rows" if n <= max(sizes) else "covariance"
         if n <= max(sizes) and n * total <= MAX_EXACT_ENTRIES:
             return "rows"
         if total <= MAX_EXACT_FEATURES:
@@ -152,70 +157,100 @@ class EckartYoungMixin(CallbackSupportMixin):
     def _fit_stream(self, data, regs, solver, step):
         """Epochs of stochastic steps until the loss stops falling."""
         rng = check_random_state(self.random_state)
-        n, K = data.n_rows, self.n_components
+        n = data.n_rows
         order = rng.permutation(n) if self.shuffle else np.arange(n)
-        rows = data.dense(np.sort(order[: n_warmup_rows(data.sizes, K)]))
-        stream = EckartYoungStream(
-            rows,
+        n_w = n_warmup_rows(data.sizes, self.n_components)
+        stream = self._started(
+            data.dense(np.sort(order[:n_w])),
             regs,
-            K,
-            batch_size=self.batch_size,
-            learning_rate=self._resolved_learning_rate(solver),
-            precondition=self.precondition is not None,
+            solver,
             variances=self._standardized_variances(),
             weights=self._warm_weights(data.sizes),
         )
-        if solver != "ey":
-            return self._fit_plain(data, regs, solver, stream, rng, step)
-        best, waited, losses = np.inf, 0, []
+        best, waited, losses, converged = np.inf, 0, [], False
         smallest = 1e-3 * stream.learning_rate
-        converged = False
         for epoch in range(self.max_iter):
-            if epoch >= 3 and epoch % 3 == 0:
+            if solver == "ey" and epoch >= 3 and epoch % 3 == 0:
                 # A rare row can spoil the memory: take it afresh at fixed W.
                 stream.anchor(data.products(stream.W))
-            if epoch and self.shuffle:
+            if epoch == 0:
+                # New rows first: the memory knows the warm-up rows already.
+                order = np.roll(order, -n_w)
+            elif self.shuffle:
                 order = rng.permutation(n)
-            for batch in shuffled_batches(
-                data, self.batch_size, order if self.shuffle else None
-            ):
+            for batch in shuffled_batches(data, self.batch_size, order):
                 stream.step(batch, n)
-            loss = stream.loss()
-            losses.append(loss)
-            if step(epoch, loss):
+            losses.append(stream.loss())
+            if step(epoch, losses[-1]):
                 break
-            if loss < best - self.tol * abs(loss):
-                best, waited = loss, 0
-            else:
-                waited += 1
-            if waited >= self.n_iter_no_change:
+            if losses[-1] < best - self.tol * abs(losses[-1]):
+                best, waited = losses[-1], 0
+                continue
+            waited += 1
+            if waited == self.n_iter_no_change:
                 stream.learning_rate /= 5
                 waited = 0
                 if stream.learning_rate < smallest:
                     converged = True
                     break
-        self._report(stream, losses, converged)
-        self._stream = {"kind": "ey", "stream": stream.state()}
-        return stream.W
-
-    def _report(self, stream, losses, converged):
         self.n_iter_ = len(losses)
         self.loss_curve_ = np.array(losses)
+        self._warn_of_the_run(stream, converged)
+        self._stream = None
+        if solver == "ey":
+            self._stream = {
+                "kind": "ey",
+                "stream": stream.state(),
+                "inverse_scales": data.inverse_scales,
+                "waiting": None,
+            }
+        return stream.W
+
+    def _started(self, rows, regs, solver, *, variances=None, weights=None):
+        """A solver at its start, from standardised warm-up rows."""
+        rate = self.learning_rate
+        if rate == "auto":
+            rate = 0.4 if solver in {"auto", "ey"} else 0.01
+        stream = EckartYoungStream(
+            rows,
+            regs,
+            self.n_components,
+            batch_size=self.batch_size,
+            learning_rate=float(rate),
+            precondition=self.precondition is not None,
+            variances=variances,
+            weights=weights,
+        )
+        if solver not in {"sgd", "adam"}:
+            return stream
+        root = np.sqrt(np.maximum(stream.eigenvalues, 1e-3))
+        return PlainSteps(
+            [(W * root).astype(W.dtype) for W in stream.W],
+            regs,
+            rule=solver,
+            learning_rate=float(rate),
+            momentum=self.momentum,
+            unbiased=self.unbiased,
+        )
+
+    def _warn_of_the_run(self, stream, converged):
         if stream.restarts > MAX_RESTARTS:
             warnings.warn(
-                f"The steps diverged {stream.restarts} times and were restarted with "
-                "a smaller learning rate. Columns with very heavy tails may be the "
-                "reason: transform or clip them, or use solver='exact'.",
+                f"The steps diverged {stream.restarts} times and went on with a "
+                f"learning rate of {stream.learning_rate:.2g}. Columns with very heavy "
+                "tails may be the reason: transform or clip them, or take "
+                "solver='exact'.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
-        if not converged and self.max_iter > 1:
-            pass
-
-    def _resolved_learning_rate(self, solver):
-        if self.learning_rate != "auto":
-            return float(self.learning_rate)
-        return 0.4 if solver == "ey" else 0.01
+        if not converged and 1 < self.max_iter == self.n_iter_:
+            warnings.warn(
+                f"The loss still changed by more than tol={self.tol:g} of itself, or "
+                f"its learning rate was not yet small, after max_iter={self.max_iter} "
+                "epochs. Increase max_iter or tol.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
 
     def _standardized_variances(self):
         """Column variances after standardisation, which ``fit`` knows."""
@@ -225,7 +260,12 @@ class EckartYoungMixin(CallbackSupportMixin):
         ]
 
     def _warm_weights(self, sizes):
-        return None
+        """Weights of the previous fit, if they are wanted and have the shape."""
+        if not self.warm_start or not hasattr(self, "eigenvalues_"):
+            return None
+        weights = self._fitted_weights()
+        shapes = [(p, self.n_components) for p in sizes]
+        return weights if [W.shape for W in weights] == shapes else None
 
     def _solve_moments(self, moments, sizes, regs):
         """Exact solution from the joint covariance of all rows so far."""
@@ -246,19 +286,32 @@ class EckartYoungMixin(CallbackSupportMixin):
     def _update_views(self, views, *, first):
         sizes = [X.shape[1] for X in views]
         regs = self._checked_regs(len(views))
+        if self.solver in {"sgd", "adam"}:
+            raise ValueError(
+                f"partial_fit works with solver 'auto', 'exact' or 'ey', got "
+                f"solver={self.solver!r}, which keeps no memory of past batches."
+            )
         if first:
             self._check_n_components(sizes)
             self._stream = None
             self.n_samples_seen_ = 0
         elif self._stream is None:
             raise ValueError(
-                "partial_fit cannot continue this fit: with n_samples <= n_features "
-                "it was solved from the rows and kept no running statistics. Start "
-                "with partial_fit on a new estimator."
+                "partial_fit cannot continue this fit, which was solved at once and "
+                "kept no running statistics. Start with partial_fit on a new estimator."
             )
-        solver = self._resolved_solver(sizes, regs, np.inf)
-        self._update_exact(views, sizes, regs)
+        if self._stream is not None:
+            kind = self._stream["kind"]
+        else:
+            exact = self.solver == "exact" or (
+                self.solver == "auto" and sum(sizes) <= MAX_EXACT_FEATURES
+            )
+            kind = "moments" if exact else "ey"
         self.n_iter_ = 1
+        if kind == "moments":
+            self._update_exact(views, sizes, regs)
+        else:
+            self._update_stream(views, sizes, regs)
 
     def _update_exact(self, views, sizes, regs):
         if self._stream is None:
@@ -271,6 +324,93 @@ class EckartYoungMixin(CallbackSupportMixin):
         if moments.n >= 2:
             self._solve_moments(moments, sizes, regs)
             self.loss_curve_ = np.array([self._optimum()])
+
+    def _update_stream(self, views, sizes, regs):
+        """Collect the warm-up rows, then step through what comes in batches."""
+        if self._stream is None:
+            self._stream = {
+                "kind": "ey",
+                "dtype": working_dtype(views).name,
+                "buffer": [],
+                "n_buffered": 0,
+                "n_solved": 0,
+                "stream": None,
+                "waiting": None,
+            }
+            self._losses = []
+        state = self._stream
+        self.n_samples_seen_ += views[0].shape[0]
+        if "buffer" in state:
+            views = self._fill_buffer(state, views, sizes, regs)
+        if views[0].shape[0] and "buffer" not in state:
+            self._step_through(state, views)
+
+    def _fill_buffer(self, state, views, sizes, regs):
+        """Add to the warm-up rows; returns the rows that were too many."""
+        n_w = n_warmup_rows(sizes, self.n_components)
+        take = min(n_w - state["n_buffered"], views[0].shape[0])
+        state["buffer"].append([as_dense(X[:take], state["dtype"]) for X in views])
+        state["n_buffered"] += take
+        enough = max(self.n_components + 1, 1.5 * state["n_solved"])
+        full = state["n_buffered"] == n_w
+        if full or state["n_buffered"] >= enough:
+            rows = [np.concatenate(parts) for parts in zip(*state["buffer"])]
+            stream = self._start_from_buffer(state, rows, regs)
+            state["n_solved"] = state["n_buffered"]
+            if full:
+                state["stream"] = stream.state()
+                for name in ("buffer", "n_buffered", "n_solved", "dtype"):
+                    del state[name]
+        return [X[take:] for X in views]
+
+    def _start_from_buffer(self, state, rows, regs):
+        """Freeze mean and scale of the rows so far and solve for a start."""
+        moments = [ColumnMoments(X.shape[1]).update(X) for X in rows]
+        scales = [scale_of(m, self.scale) for m in moments]
+        for m, X, (_, inverse) in zip(moments, rows, scales):
+            # Exactly: a column that stays constant is then zero, not rounding.
+            m.mean[inverse == 0] = X[0, inverse == 0]
+        # A column without variance so far may still get some.
+        self._set_standardization(
+            [m.mean for m in moments], [(std, 1.0 / std) for std, _ in scales]
+        )
+        state["inverse_scales"] = [1.0 / std for std, _ in scales]
+        data = StandardizedViews(
+            rows, self._means, state["inverse_scales"], rows[0].dtype
+        )
+        stream = self._started(data.dense(slice(None)), regs, "ey")
+        self._finish_stream(stream)
+        return stream
+
+    def _step_through(self, state, views):
+        if state["waiting"] is not None:
+            views = [
+                sparse.vstack([old, X], format="csr")
+                if sparse.issparse(X)
+                else np.concatenate([old, X])
+                for old, X in zip(state["waiting"], views)
+            ]
+            state["waiting"] = None
+        if views[0].shape[0] < 2:
+            # One row has no covariance: it waits for the next ones.
+            state["waiting"] = [X.copy() for X in views]
+            return
+        stream = EckartYoungStream.from_state(state["stream"])
+        data = StandardizedViews(
+            views, self._means, state["inverse_scales"], stream.dtype
+        )
+        for batch in shuffled_batches(data, self.batch_size, None):
+            stream.step(batch)
+        state["stream"] = stream.state()
+        self._finish_stream(stream)
+        if stream.restarts > MAX_RESTARTS:
+            self._warn_of_the_run(stream, True)
+
+    def _finish_stream(self, stream):
+        """Fitted attributes from the memory, without a pass over the rows."""
+        self._finish(*rotate_to_solution(stream.W, stream.H, stream.regs))
+        self._losses.append(self._optimum())
+        self.loss_curve_ = np.array(self._losses)
 
     # -- results -----------------------------------------------------------------
 
@@ -396,7 +536,12 @@ def _mean_correlations(S):
 
 
 def _moments_state(moments):
-    return {"n": moments.n, "mean": moments.mean, "scatter": moments.scatter}
+    return {
+        "kind": "moments",
+        "n": moments.n,
+        "mean": moments.mean,
+        "scatter": moments.scatter,
+    }
 
 
 def _moments_from(state):

@@ -154,9 +154,7 @@ def rotate_to_solution(weights, H, regs):
         (S + S.T) / 2, [K] * M, regs, K, metrics=[W.T @ W for W in weights]
     )
     weights = [W @ G for W, G in zip(weights, rotations)]
-    H = [
-        np.stack([h[:, j] @ G for j, G in enumerate(rotations)], axis=1) for h in H
-    ]
+    H = [np.stack([h[:, j] @ G for j, G in enumerate(rotations)], axis=1) for h in H]
     return weights, eigenvalues, H
 
 

@@ -47,9 +47,9 @@ def eckart_young_gradient(batch, weights, regs, *, normalizer=None, unbiased=Fal
         parts = [batch]
     scores = [[X @ W for X, W in zip(part, weights)] for part in parts]
     sizes = [part[0].shape[0] if normalizer is None else normalizer for part in parts]
-    V = [
-        eckart_young_terms(Z, weights, regs, m)[1] for Z, m in zip(scores, sizes)
-    ][::-1]
+    V = [eckart_young_terms(Z, weights, regs, m)[1] for Z, m in zip(scores, sizes)][
+        ::-1
+    ]
     gradient = [0.0] * len(batch)
     for part, Z, m, V_other in zip(parts, scores, sizes, V):
         total = sum(Z)
@@ -73,9 +73,17 @@ class PlainSteps:
         self.first = [np.zeros_like(W) for W in self.W]
         self.second = [np.zeros_like(W) for W in self.W]
         self.restarts = 0
+        self.batch_losses = []
 
-    def step(self, batch):
+    def loss(self):
+        """Mean loss of the batches since the last call, before their steps."""
+        mean = float(np.mean(self.batch_losses))
+        self.batch_losses = []
+        return mean
+
+    def step(self, batch, n_total=np.inf):
         """Learn from one batch."""
+        self.batch_losses.append(eckart_young_loss(batch, self.W, self.regs))
         before = [W.copy() for W in self.W]
         gradient = eckart_young_gradient(
             batch, self.W, self.regs, unbiased=self.unbiased

@@ -7,8 +7,6 @@ by c_i towards the identity, loss ``-2 tr(W'AW) + ||W'BW||^2``.
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-import copy
-
 import numpy as np
 from scipy import linalg
 
@@ -336,8 +334,7 @@ class EckartYoungStream:
 
     @classmethod
     def from_state(cls, state):
-        """The stream that :meth:`state` describes; arrays are copied."""
-        state = copy.deepcopy(state)
+        """The stream that :meth:`state` describes, on the same arrays."""
         stream = cls.__new__(cls)
         stream.__dict__.update(state)
         stream.dtype = np.dtype(state["dtype"])

@@ -118,6 +118,9 @@ class MultiviewCCA(EckartYoungMixin, MultiviewMixin):
     def _limit_text(self, sizes):
         return f"the columns of the smallest view, of n_features={sum(sizes)},"
 
+    def _fitted_weights(self):
+        return self.weights_
+
     def _install(self, weights, H, S):
         self.weights_, self.means_, self.scales_ = weights, self._means, self._scales
         self._set_score_moments(S)

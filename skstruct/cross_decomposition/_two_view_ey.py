@@ -72,6 +72,9 @@ class TwoViewEckartYoung(EckartYoungMixin, TwoViewMixin):
     def _limit_text(self, sizes):
         return f"min(n_features={sizes[0]}, n_targets={sizes[1]})"
 
+    def _fitted_weights(self):
+        return [self.x_weights_, self.y_weights_]
+
     def _install(self, weights, H, S):
         self.x_weights_, self.y_weights_ = weights
         self.x_mean_, self.y_mean_ = self._means
