@@ -2,4 +2,8 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-__all__: list[str] = []
+from ._multiview_cca import MultiviewCCA
+from ._stochastic_cca import StochasticCCA
+from ._stochastic_pls import StochasticPLS
+
+__all__ = ["MultiviewCCA", "StochasticCCA", "StochasticPLS"]

@@ -21,8 +21,13 @@ from .._base import StructEstimator
 from .._scores import canonical_rotation, cross_prediction
 from .._validation import FLOAT_DTYPES, validate_two_views
 
-# Rows of a block that is copied for centring: 4096 x 1000 float64 is 33 MB.
-BLOCK_ROWS = 4096
+# Entries of a block that is copied for centring: 32 MB of float64.
+BLOCK_ENTRIES = 4_000_000
+
+
+def block_rows(n_features):
+    """Rows of a block of at most ``BLOCK_ENTRIES`` entries, 4096 at most."""
+    return int(min(4096, max(1, BLOCK_ENTRIES // max(n_features, 1))))
 
 
 def column_standardization(X, *, scale, ddof=1):
@@ -51,11 +56,11 @@ def column_standardization(X, *, scale, ddof=1):
         squares = n * variance
     else:
         mean = np.zeros(X.shape[1])
-        for rows in gen_batches(n, BLOCK_ROWS):
+        for rows in gen_batches(n, block_rows(X.shape[1])):
             mean += X[rows].sum(axis=0, dtype=np.float64)
         mean /= n
         squares = np.zeros(X.shape[1])
-        for rows in gen_batches(n, BLOCK_ROWS):
+        for rows in gen_batches(n, block_rows(X.shape[1])):
             centered = X[rows] - mean
             squares += np.einsum("ij,ij->j", centered, centered)
     # The rounding of a sum of n equal numbers is at most n eps times their size.
@@ -73,7 +78,7 @@ def project(X, weights, mean, scale):
     if sparse.issparse(X):
         return X @ W - mean @ W
     scores = np.empty((X.shape[0], W.shape[1]), dtype=np.float64)
-    for rows in gen_batches(X.shape[0], BLOCK_ROWS):
+    for rows in gen_batches(X.shape[0], block_rows(X.shape[1])):
         scores[rows] = (X[rows] - mean) @ W
     return scores
 
@@ -87,9 +92,13 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
     of the scores.
     """
 
+    # A class that reads its input in blocks adds integer types: no float copy then.
+    _input_dtypes = FLOAT_DTYPES
+
     def _validate_views(self, X, y, *, reset, **check_params):
         """Both views as arrays, remembering the width and the shape of y."""
-        y_is_1d = np.ndim(y) == 1
+        check_params.setdefault("dtype", list(self._input_dtypes))
+        y_is_1d = (y.ndim if hasattr(y, "ndim") else np.asarray(y).ndim) == 1
         X, y = validate_two_views(self, X, y, reset=reset, **check_params)
         if reset:
             self._n_targets_in = y.shape[1]
@@ -125,7 +134,7 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
         return self.x_weights_.shape[1]
 
     def _output(self, scores, X):
-        return scores.astype(X.dtype, copy=False)
+        return scores.astype(_float_dtype(X), copy=False)
 
     def transform(self, X, y=None):
         """Scores of new rows.
@@ -146,7 +155,11 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
         check_is_fitted(self)
         if y is None:
             X = validate_data(
-                self, X, reset=False, dtype=FLOAT_DTYPES, accept_sparse=_accepts(self)
+                self,
+                X,
+                reset=False,
+                dtype=list(self._input_dtypes),
+                accept_sparse=_accepts(self),
             )
             return self._output(
                 project(X, self.x_weights_, self.x_mean_, self.x_scale_), X
@@ -207,7 +220,11 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
         """
         check_is_fitted(self)
         X = validate_data(
-            self, X, reset=False, dtype=FLOAT_DTYPES, accept_sparse=_accepts(self)
+            self,
+            X,
+            reset=False,
+            dtype=list(self._input_dtypes),
+            accept_sparse=_accepts(self),
         )
         T = project(X, self.x_weights_, self.x_mean_, self.x_scale_)
         y = self._output(T @ self._y_coef.T * self.y_scale_ + self.y_mean_, X)
@@ -250,6 +267,10 @@ def _accepts(estimator):
     return "csr" if estimator.__sklearn_tags__().input_tags.sparse else False
 
 
+def _float_dtype(X):
+    return X.dtype if np.issubdtype(X.dtype, np.floating) else np.dtype(np.float64)
+
+
 def split_views(X, view_sizes):
     """Columns of stacked views as a list of arrays (no copies)."""
     stops = np.cumsum(view_sizes)
@@ -266,13 +287,16 @@ class MultiviewMixin(
     :meth:`_set_score_moments`.
     """
 
+    _input_dtypes = FLOAT_DTYPES
+
     def _validate_multiview(self, X, *, reset, min_samples=1):
         """The views as a list, from a list of arrays or from one stacked array."""
         if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) == 2:
             views = [
                 check_array(
                     view,
-                    dtype=FLOAT_DTYPES,
+                    dtype=list(self._input_dtypes),
+                    accept_sparse=_accepts(self),
                     ensure_min_samples=min_samples,
                     input_name=f"X[{i}]",
                 )
@@ -288,7 +312,8 @@ class MultiviewMixin(
                 self,
                 X,
                 reset=reset,
-                dtype=FLOAT_DTYPES,
+                dtype=list(self._input_dtypes),
+                accept_sparse=_accepts(self),
                 ensure_min_samples=min_samples,
             )
             sizes = self._view_sizes(X.shape[1]) if reset else self.view_sizes_
@@ -366,7 +391,7 @@ class MultiviewMixin(
         check_is_fitted(self)
         views = self._validate_multiview(X, reset=False)
         return [
-            Z.astype(view.dtype, copy=False)
+            Z.astype(_float_dtype(view), copy=False)
             for Z, view in zip(self._view_scores(views), views)
         ]
 
