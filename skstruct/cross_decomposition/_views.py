@@ -112,13 +112,16 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
     of the scores.
     """
 
+    # A class that reads its input in blocks adds integer types: no float copy then.
+    _input_dtypes = FLOAT_DTYPES
     # Scores are the data of inverse_transform, not metadata to be routed.
     __metadata_request__inverse_transform = {"x_scores": UNUSED}
 
     def _validate_views(self, X, y, *, reset, **check_params):
         """Both views as arrays, remembering the width and the shape of y."""
+        check_params.setdefault("dtype", list(self._input_dtypes))
         # np.ndim would refuse objects that only convert to arrays.
-        y_is_1d = np.asarray(y).ndim == 1
+        y_is_1d = (y.ndim if hasattr(y, "ndim") else np.asarray(y).ndim) == 1
         X, y = validate_two_views(self, X, y, reset=reset, **check_params)
         if reset:
             self._n_targets_in = y.shape[1]
@@ -158,7 +161,7 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
         return project(y, self.y_weights_, self.y_mean_, self.y_scale_)
 
     def _output(self, scores, X):
-        return scores.astype(X.dtype, copy=False)
+        return scores.astype(_float_dtype(X), copy=False)
 
     def transform(self, X, y=None):
         """Scores of new rows.
@@ -179,7 +182,11 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
         check_is_fitted(self)
         if y is None:
             X = validate_data(
-                self, X, reset=False, dtype=FLOAT_DTYPES, accept_sparse=_accepts(self)
+                self,
+                X,
+                reset=False,
+                dtype=list(self._input_dtypes),
+                accept_sparse=_accepts(self),
             )
             return self._output(
                 project(X, self.x_weights_, self.x_mean_, self.x_scale_), X
@@ -240,7 +247,11 @@ class TwoViewMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StructEsti
         """
         check_is_fitted(self)
         X = validate_data(
-            self, X, reset=False, dtype=FLOAT_DTYPES, accept_sparse=_accepts(self)
+            self,
+            X,
+            reset=False,
+            dtype=list(self._input_dtypes),
+            accept_sparse=_accepts(self),
         )
         T = project(X, self.x_weights_, self.x_mean_, self.x_scale_)
         y = self._output(T @ self._y_coef.T * self.y_scale_ + self.y_mean_, X)
@@ -283,6 +294,10 @@ def _accepts(estimator):
     return "csr" if estimator.__sklearn_tags__().input_tags.sparse else False
 
 
+def _float_dtype(X):
+    return X.dtype if np.issubdtype(X.dtype, np.floating) else np.dtype(np.float64)
+
+
 def split_views(X, view_sizes):
     """Columns of stacked views as a list of arrays (no copies)."""
     stops = np.cumsum(view_sizes)
@@ -299,13 +314,16 @@ class MultiviewMixin(
     :meth:`_set_score_moments`.
     """
 
+    _input_dtypes = FLOAT_DTYPES
+
     def _validate_multiview(self, X, *, reset, min_samples=1):
         """The views as a list, from a list of arrays or from one stacked array."""
         if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) == 2:
             views = [
                 check_array(
                     view,
-                    dtype=FLOAT_DTYPES,
+                    dtype=list(self._input_dtypes),
+                    accept_sparse=_accepts(self),
                     ensure_min_samples=min_samples,
                     input_name=f"X[{i}]",
                 )
@@ -321,7 +339,8 @@ class MultiviewMixin(
                 self,
                 X,
                 reset=reset,
-                dtype=FLOAT_DTYPES,
+                dtype=list(self._input_dtypes),
+                accept_sparse=_accepts(self),
                 ensure_min_samples=min_samples,
             )
             sizes = self._view_sizes(X.shape[1]) if reset else self.view_sizes_
@@ -399,7 +418,7 @@ class MultiviewMixin(
         check_is_fitted(self)
         views = self._validate_multiview(X, reset=False)
         return [
-            Z.astype(view.dtype, copy=False)
+            Z.astype(_float_dtype(view), copy=False)
             for Z, view in zip(self._view_scores(views), views)
         ]
 
