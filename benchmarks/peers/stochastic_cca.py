@@ -312,7 +312,8 @@ def _genotype_case(quick):
     return case(
         "Partial least squares of a file of bytes, 5 components",
         f"int8 memory map {n} x {p} and {q} columns, 10 planted ancestries; peak "
-        "memory of the whole process, pages of the mapped file included; floor: one pass that sums the bytes",
+        "memory of the whole process, pages of the mapped file included; floor: one "
+        "pass that sums the bytes",
         measured,
         quality,
         ours="skstruct StochasticPLS, ey, 5 epochs",

@@ -354,7 +354,7 @@ def _cut(X):
 
 
 def _fill_empty(weights, bases):
-    """Random directions where the warm-up rows relate fewer than K: W = 0 is a saddle."""
+    """Random directions where the warm-up rows relate fewer than K (0 is a saddle)."""
     rng = np.random.default_rng(0)
     for W, basis in zip(weights, bases):
         empty = ~W.any(axis=0)
