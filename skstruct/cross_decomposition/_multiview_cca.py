@@ -8,9 +8,123 @@ from ._views import MultiviewMixin
 
 
 class MultiviewCCA(EckartYoungMixin, MultiviewMixin):
-    """Canonical correlation analysis of several views, with ridge up to PLS.
+    """Canonical correlation analysis of several views, exact or streaming.
 
-    TODO
+    Finds combinations of the columns of each view whose scores vary together in all
+    pairs of views: the sum of their covariances is largest, given the sum of their
+    variances (MAXVAR-type, "SUMCOR with an average constraint"). ``transform``
+    averages the scores of the views, one representation of each row.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Number of combinations. Find it by GridSearchCV.
+    view_sizes : list of int, default=None
+        Number of columns of each view when they are given side by side, the form that
+        works in Pipeline and GridSearchCV. None: two halves, or the list of arrays
+        that is given.
+    reg : float in [0, 1] or one for each view, default=0.0
+        Ridge of each view: its covariance is replaced by ``(1 - reg) Cov + reg I``.
+    scale : bool, default=True
+        Whether columns are divided by their standard deviation. ``partial_fit`` with
+        the streaming solver freezes mean and scale after its first rows.
+    solver : {"auto", "exact", "ey", "sgd", "adam"}, default="auto"
+        "exact": the generalised eigenvalue problem from accumulated covariances, or
+        from the Gram matrix of the rows where there are fewer rows than columns.
+        "ey": stochastic steps on the Eckart-Young loss with a start, a preconditioner
+        and a memory of past batches. "sgd" and "adam": plain steps with the gradient of
+        one batch, as published, for comparison. "auto": "exact" up to 4000 columns in
+        total, else "ey".
+    batch_size : int, default=128
+        Rows of a step of the streaming solvers, at least 2.
+    learning_rate : float or "auto", default="auto"
+        0.4 for "ey", in units of the largest stable step; 0.01 for "sgd" and "adam".
+    momentum : float in [0, 1), default=0.0
+        Of "sgd".
+    unbiased : bool, default=False
+        Whether "sgd" and "adam" take the two factors of the quadratic term from the
+        two halves of a batch, which makes the gradient unbiased and noisier. The
+        memory of "ey" removes that bias by itself.
+    precondition : {"warmup", None}, default="warmup"
+        Whether "ey" steps are preconditioned by the covariances of its first rows.
+    max_iter : int, default=50
+        Largest number of epochs of the streaming solvers.
+    n_iter_no_change : int, default=5
+        Epochs without improvement before the learning rate is divided by 5; below a
+        thousandth of its first value the solver stops.
+    tol : float, default=1e-4
+        Relative change of the loss that counts as improvement.
+    shuffle : bool, default=True
+        Whether rows are taken in random order. Data sorted by class need it.
+    scoring : {"cross-prediction", "ey"}, default="cross-prediction"
+        What ``score`` measures, see there.
+    warm_start : bool, default=False
+        Whether the streaming solvers start from the weights of the previous ``fit``.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the order of rows. The exact solver uses no random numbers.
+    verbose : int, default=0
+        Whether epochs are logged to ``skstruct.cross_decomposition``.
+
+    Attributes
+    ----------
+    weights_ : list of ndarrays of shape (n_features_i, n_components)
+        Weights of the centred and scaled columns of each view.
+    correlations_ : ndarray of shape (n_components,)
+        Correlations of the training scores, averaged over pairs of
+        views.
+    eigenvalues_ : ndarray of shape (n_components,)
+        Generalised eigenvalues, descending: up to
+        the number of views minus one with ``reg=0``.
+    means_, scales_ : lists of ndarrays
+        Centres and scales of the columns.
+    view_sizes_ : list of int
+        Number of columns of each view.
+    loss_curve_ : ndarray of shape (n_iter,)
+        Eckart-Young loss after every epoch; its optimum with the exact solver.
+    n_iter_ : int
+        Epochs.
+    n_samples_seen_ : int
+        Rows of ``fit``, or of all calls of ``partial_fit``.
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, when all are strings.
+
+    See Also
+    --------
+    StochasticCCA : Two views, the second one passed as y.
+    MultiviewSparseCCA : Few columns in each combination.
+
+    Notes
+    -----
+    With the covariances between views in A and ``(1 - reg) Cov(X_i) + reg I`` of each
+    view in B, the directions are the top eigenvectors of ``A u = lambda B u``. They
+    span the minimisers of the Eckart-Young loss ``-2 tr(W'AW) + ||W'BW||^2``, which
+    has no other local minima and whose gradient needs one batch of rows.
+
+    The exact solver costs one pass of ``n p^2`` for the joint covariance of all p
+    columns and ``p^3``; the streaming solver about ``6 n p n_components`` for an epoch.
+
+    References
+    ----------
+    Chapman, Wells, Lawry Aguila (2024), Unconstrained stochastic CCA: unifying
+    multiview and self-supervised learning, ICLR. Cutkosky, Orabona (2019),
+    Momentum-based variance reduction in non-convex SGD, NeurIPS. Hotelling (1936),
+    Relations between two sets of variates, Biometrika 28. Kettenring (1971), Canonical
+    analysis of several sets of variables, Biometrika 58.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstruct.cross_decomposition import MultiviewCCA
+    >>> rng = np.random.default_rng(0)
+    >>> z = rng.standard_normal((500, 1))
+    >>> views = [z + rng.standard_normal((500, p)) for p in (3, 4, 5)]
+    >>> cca = MultiviewCCA(1).fit(views)
+    >>> cca.transform(views).shape
+    (500, 1)
+    >>> bool(abs(np.corrcoef(cca.transform(views)[:, 0], z[:, 0])[0, 1]) > 0.9)
+    True
     """
 
     _parameter_constraints = {

@@ -6,7 +6,113 @@ from ._two_view_ey import TwoViewEckartYoung
 class StochasticPLS(TwoViewEckartYoung):
     """Partial least squares of two views, exact or streaming.
 
-    TODO
+    Finds pairs of orthonormal directions with the largest covariances: the singular
+    vectors of the cross-covariance. They need no inverse of a covariance, so that views
+    far larger than memory, such as genotypes on disk, can be read in batches.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Number of pairs of directions. Find it by GridSearchCV.
+    scale : bool, default=True
+        Whether columns are divided by their standard deviation. ``partial_fit`` with
+        the streaming solver freezes mean and scale after its first rows.
+    solver : {"auto", "exact", "ey", "sgd", "adam"}, default="auto"
+        "exact": the generalised eigenvalue problem from accumulated covariances, or
+        from the Gram matrix of the rows where there are fewer rows than columns.
+        "ey": stochastic steps on the Eckart-Young loss with a start, a preconditioner
+        and a memory of past batches. "sgd" and "adam": plain steps with the gradient of
+        one batch, as published, for comparison. "auto": "exact" up to 4000 columns in
+        total, else "ey".
+    batch_size : int, default=128
+        Rows of a step of the streaming solvers, at least 2.
+    learning_rate : float or "auto", default="auto"
+        0.4 for "ey", in units of the largest stable step; 0.01 for "sgd" and "adam".
+    momentum : float in [0, 1), default=0.0
+        Of "sgd".
+    unbiased : bool, default=False
+        Whether "sgd" and "adam" take the two factors of the quadratic term from the
+        two halves of a batch, which makes the gradient unbiased and noisier. The
+        memory of "ey" removes that bias by itself.
+    max_iter : int, default=50
+        Largest number of epochs of the streaming solvers.
+    n_iter_no_change : int, default=5
+        Epochs without improvement before the learning rate is divided by 5; below a
+        thousandth of its first value the solver stops.
+    tol : float, default=1e-4
+        Relative change of the loss that counts as improvement.
+    shuffle : bool, default=True
+        Whether rows are taken in random order. Data sorted by class need it.
+    scoring : {"cross-prediction", "ey"}, default="cross-prediction"
+        What ``score`` measures, see there.
+    warm_start : bool, default=False
+        Whether the streaming solvers start from the weights of the previous ``fit``.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the order of rows. The exact solver uses no random numbers.
+    verbose : int, default=0
+        Whether epochs are logged to ``skstruct.cross_decomposition``.
+
+    Attributes
+    ----------
+    x_weights_ : ndarray of shape (n_features, n_components)
+        Weights of the centred and scaled columns of X, exactly zero for constant
+        columns. Columns are orthonormal.
+    y_weights_ : ndarray of shape (n_targets, n_components)
+        Weights of the second view.
+    x_loadings_ : ndarray of shape (n_features, n_components)
+        Regression of the standardised columns of X on the X scores.
+    correlations_ : ndarray of shape (n_components,)
+        Correlations of the training scores.
+    eigenvalues_ : ndarray of shape (n_components,)
+        Generalised eigenvalues, descending: covariances of the pairs
+        of scores.
+    x_mean_, y_mean_, x_scale_, y_scale_ : ndarrays
+        Centres and scales of the columns; the scale of a constant column is 1.
+    loss_curve_ : ndarray of shape (n_iter,)
+        Eckart-Young loss after every epoch; its optimum with the exact solver.
+    n_iter_ : int
+        Epochs.
+    n_samples_seen_ : int
+        Rows of ``fit``, or of all calls of ``partial_fit``.
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, when all are strings.
+
+    See Also
+    --------
+    StochasticCCA : Between this and canonical correlation.
+    sklearn.cross_decomposition.PLSSVD : The same directions of data in memory.
+
+    Notes
+    -----
+    With the covariances between views in A and ``B = I``, the directions are the top
+    eigenvectors of ``A u = lambda B u``. They span the minimisers of the Eckart-Young
+    loss ``-2 tr(W'AW) + ||W'BW||^2``, which has no other local minima and whose
+    gradient needs one batch of rows.
+
+    The exact solver costs one pass of ``n p q`` multiplications for the
+    cross-covariance, or that of the joint covariance up to 4000 columns in total; the
+    streaming solver about ``6 n p n_components`` for an epoch.
+
+    References
+    ----------
+    Chapman, Wells, Lawry Aguila (2024), Unconstrained stochastic CCA: unifying
+    multiview and self-supervised learning, ICLR. Cutkosky, Orabona (2019),
+    Momentum-based variance reduction in non-convex SGD, NeurIPS. Hotelling (1936),
+    Relations between two sets of variates, Biometrika 28.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstruct.cross_decomposition import StochasticPLS
+    >>> rng = np.random.default_rng(0)
+    >>> z = rng.standard_normal((500, 1))
+    >>> X = np.hstack([z, 0 * z]) + rng.standard_normal((500, 2))
+    >>> Y = np.hstack([z, -z, 0 * z]) + 0.5 * rng.standard_normal((500, 3))
+    >>> pls = StochasticPLS(1).fit(X, Y)
+    >>> np.abs(pls.x_weights_).round(1).ravel()
+    array([1. , 0.1])
     """
 
     # The generalised eigenvalue problem with B = I.

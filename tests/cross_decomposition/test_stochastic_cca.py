@@ -1,0 +1,261 @@
+"""Exact and streaming canonical correlation: closed forms, streams, errors."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import linalg, sparse
+from sklearn.cross_decomposition import PLSSVD
+from sklearn.datasets import load_digits
+
+from skstruct.cross_decomposition import MultiviewCCA, StochasticCCA, StochasticPLS
+from skstruct.cross_decomposition._ey_plain import (
+    eckart_young_gradient,
+    eckart_young_loss,
+)
+from skstruct.metrics import proportion_correlation_captured
+from tests.cross_decomposition.instances_stochastic_cca import planted_views
+from tests.reference import stochastic_cca as ref
+
+
+def _views(seed=0, n=300, sizes=(12, 9)):
+    return planted_views(seed, n, sizes, (0.9, 0.7, 0.5))
+
+
+def _digits():
+    images = load_digits().images
+    X, Y = images[:, :, :4].reshape(-1, 32), images[:, :, 4:].reshape(-1, 32)
+    return X[:, X.std(axis=0) > 0], Y[:, Y.std(axis=0) > 0]
+
+
+@pytest.mark.parametrize("reg", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("sizes", [(12, 9), (12, 9, 7)])
+def test_exact_solution_is_that_of_the_dense_eigenvalue_problem(reg, sizes):
+    views = _views(sizes=sizes)
+    model = MultiviewCCA(3, reg=reg, view_sizes=sizes).fit(np.hstack(views))
+    assert_allclose(model.eigenvalues_, ref.eigenvalues(views, reg, 3), rtol=1e-10)
+
+
+def test_correlations_of_the_digits_halves():
+    # Known values of the left against the right halves, standardised.
+    found = StochasticCCA(5).fit(*_digits()).correlations_
+    assert_allclose(found, [0.8161, 0.8021, 0.6953, 0.6766, 0.6328], atol=6e-5)
+
+
+def test_scores_are_uncorrelated_with_unit_variance():
+    X, Y = _views()
+    T, U = StochasticCCA(3).fit(X, Y).transform(X, Y)
+    assert_allclose(np.cov(T.T), np.eye(3), atol=1e-10)
+    assert_allclose(np.cov(U.T), np.eye(3), atol=1e-10)
+
+
+def test_pls_is_the_svd_of_the_cross_covariance():
+    X, Y = _views()
+    pls, peer = StochasticPLS(3).fit(X, Y), PLSSVD(3).fit(X, Y)
+    assert_allclose(
+        np.abs(np.sum(pls.x_weights_ * peer.x_weights_, axis=0)), 1.0, atol=1e-10
+    )
+    assert_allclose(pls.x_weights_.T @ pls.x_weights_, np.eye(3), atol=1e-12)
+
+
+def test_fewer_rows_than_columns_equals_the_covariance_solution():
+    X, Y = _views(n=40, sizes=(60, 50))
+    wide = StochasticCCA(3, reg=0.3).fit(X, Y)
+    assert_allclose(wide.eigenvalues_, ref.eigenvalues([X, Y], 0.3, 3), rtol=1e-8)
+
+
+@pytest.mark.parametrize("make", [StochasticCCA, StochasticPLS])
+def test_partial_fit_in_any_order_equals_fit(make):
+    X, Y = _views()
+    whole = make(3).fit(X, Y)
+    cuts = np.split(np.random.default_rng(0).permutation(len(X)), [1, 7, 130, 131])
+    parts = make(3)
+    for rows in cuts:
+        parts.partial_fit(X[rows], Y[rows])
+    assert parts.n_samples_seen_ == len(X)
+    assert_allclose(parts.correlations_, whole.correlations_, rtol=1e-8)
+    assert_allclose(parts.x_weights_, whole.x_weights_, atol=1e-8)
+    assert_allclose(parts.y_weights_, whole.y_weights_, atol=1e-8)
+
+
+@pytest.mark.parametrize("reg", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("sizes", [(12, 9), (12, 9, 7)])
+def test_loss_and_gradient_equal_the_formulas(reg, sizes):
+    views = _views(sizes=sizes)
+    A, B = ref.matrices(views, reg)
+    batch = [(V - V.mean(axis=0)) / V.std(axis=0, ddof=1) for V in views]
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal((p, 3)) for p in sizes]
+    W, regs, n1 = np.vstack(weights), [reg] * len(sizes), len(views[0]) - 1
+    assert_allclose(
+        eckart_young_loss(batch, weights, regs, normalizer=n1),
+        ref.loss(W, A, B),
+        rtol=1e-10,
+    )
+    found = eckart_young_gradient(batch, weights, regs, normalizer=n1)
+    expected = ref.gradient(W, A, B)
+    assert_allclose(
+        np.vstack(found), expected, rtol=1e-10, atol=1e-10 * abs(expected).max()
+    )
+
+
+def test_the_optimum_is_that_of_the_eigenvalues():
+    views = _views()
+    A, B = ref.matrices(views, 0.2)
+    values, U = linalg.eigh(A, B)
+    W = U[:, :-4:-1] * np.sqrt(values[:-4:-1])
+    model = StochasticCCA(3, reg=0.2).fit(*views)
+    assert_allclose(model.loss_curve_[-1], ref.loss(W, A, B), rtol=1e-10)
+
+
+def test_halves_of_a_batch_give_an_unbiased_gradient():
+    """Over all splits of few rows into batches the mean gradient is nearer to that of
+    all rows than with one batch for both factors."""
+    views = _views(n=2000)
+    batch = [(V - V.mean(axis=0)) / V.std(axis=0) for V in views]
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal((V.shape[1], 2)) for V in views]
+    regs = [0.0, 0.0]
+    whole = np.vstack(eckart_young_gradient(batch, weights, regs))
+    error = {}
+    for unbiased in (False, True):
+        mean = np.zeros_like(whole)
+        rng = np.random.default_rng(1)
+        for _ in range(3000):
+            rows = rng.integers(2000, size=8)
+            part = [V[rows] for V in batch]
+            mean += np.vstack(
+                eckart_young_gradient(part, weights, regs, unbiased=unbiased)
+            )
+        error[unbiased] = np.linalg.norm(mean / 3000 - whole) / np.linalg.norm(whole)
+    assert error[True] < 0.1 < error[False]
+
+
+@pytest.mark.parametrize("batch_size", [5, 20, 50, 100])
+def test_one_epoch_on_the_digits_halves(batch_size):
+    X, Y = _digits()
+    exact = StochasticCCA(5).fit(X, Y).correlations_
+    captured = []
+    for seed in range(3):
+        model = StochasticCCA(
+            5, solver="ey", batch_size=batch_size, max_iter=1, random_state=seed
+        ).fit(X, Y)
+        captured.append(proportion_correlation_captured(*model.transform(X, Y), exact))
+    assert np.median(captured) >= 0.93
+
+
+def test_many_epochs_on_the_digits_halves():
+    X, Y = _digits()
+    exact = StochasticCCA(5).fit(X, Y).correlations_
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = StochasticCCA(
+            5, solver="ey", batch_size=50, max_iter=20, random_state=0
+        ).fit(X, Y)
+    assert proportion_correlation_captured(*model.transform(X, Y), exact) >= 0.97
+
+
+@pytest.mark.parametrize("batch_size", [2, 17])
+def test_heavy_tails_give_no_nan(batch_size):
+    rng = np.random.default_rng(0)
+    X = rng.standard_t(1, (600, 8))
+    Y = np.exp(2 * rng.standard_normal((600, 6)))
+    Y[:, 0] = rng.random(600) < 0.01
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = StochasticCCA(
+            2, solver="ey", batch_size=batch_size, max_iter=2, random_state=0
+        ).fit(X, Y)
+    assert np.isfinite(model.x_weights_).all() and np.isfinite(model.y_weights_).all()
+
+
+def test_sparse_rows_equal_dense_rows():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((700, 20)) * (rng.random((700, 20)) < 0.2)
+    Y = X[:, :6] + rng.standard_normal((700, 6))
+    options = {"solver": "ey", "max_iter": 2, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dense = StochasticCCA(2, **options).fit(X, Y)
+        rows = StochasticCCA(2, **options).fit(sparse.csr_array(X), Y)
+    assert_allclose(rows.correlations_, dense.correlations_, atol=1e-6)
+    exact = StochasticCCA(2).fit(X, Y)
+    filled = StochasticCCA(2).fit(sparse.csr_array(X), sparse.csr_array(Y))
+    assert_allclose(filled.x_weights_, exact.x_weights_, atol=1e-10)
+
+
+def test_streaming_partial_fit_learns():
+    X, Y = _views(n=6000, sizes=(40, 30))
+    exact = StochasticCCA(3).fit(X, Y).correlations_
+    stream = StochasticCCA(3, solver="ey", batch_size=50, random_state=0)
+    for start in range(0, 6000, 300):
+        rows = slice(start, start + 300)
+        stream.partial_fit(X[rows], Y[rows])
+    found = stream.transform(X, Y)
+    assert proportion_correlation_captured(*found, exact) >= 0.95
+
+
+def test_plain_published_steps_are_reachable():
+    X, Y = _views(n=2000)
+    for solver in ("sgd", "adam"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = StochasticCCA(2, solver=solver, max_iter=3, random_state=0).fit(
+                X, Y
+            )
+        assert np.isfinite(model.correlations_).all()
+
+
+@pytest.mark.parametrize("make", [StochasticCCA, StochasticPLS])
+def test_score_is_negative_on_noise_at_every_rank(make):
+    rng = np.random.default_rng(1)
+    X, Y = rng.standard_normal((400, 10)), rng.standard_normal((400, 8))
+    for k in (1, 3, 5):
+        model = make(k).fit(X[:200], Y[:200])
+        assert model.score(X[200:], Y[200:]) < 0
+
+
+def test_constant_columns_have_weight_zero():
+    X, Y = _views()
+    X[:, 3], Y[:, 0] = 5.0, 0.1
+    for solver in ("exact", "ey"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = StochasticCCA(2, solver=solver, max_iter=1).fit(X, Y)
+        assert_array_equal(model.x_weights_[3], 0.0)
+        assert_array_equal(model.y_weights_[0], 0.0)
+
+
+def test_bad_input():
+    X, Y = _views()
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        StochasticCCA().fit(X, Y[:-1])
+    with pytest.raises(ValueError, match="minimum of 2 is required"):
+        StochasticCCA().fit(X[:1], Y[:1])
+    with pytest.raises(ValueError, match="NaN"):
+        StochasticCCA().fit(np.where(X > 2, np.nan, X), Y)
+    with pytest.raises(ValueError, match=r"n_components=10 .*n_targets=9"):
+        StochasticCCA(10).fit(X, Y)
+    with pytest.raises(ValueError, match="one for each of the 2 views"):
+        StochasticCCA(reg=[0.1, 0.2, 0.3]).fit(X, Y)
+    model = StochasticCCA().partial_fit(X, Y)
+    with pytest.raises(ValueError, match="5 features"):
+        model.partial_fit(X[:, :5], Y)
+    with pytest.raises(ValueError, match="y has 4 columns"):
+        model.partial_fit(X, Y[:, :4])
+    with pytest.warns(UserWarning, match="Set reg"):
+        StochasticCCA().fit(X[:9], Y[:9])
+    with pytest.raises(ValueError, match="partial_fit works with solver"):
+        StochasticCCA(solver="adam").partial_fit(X, Y)
+
+
+def test_multiview_input():
+    views = _views(sizes=(5, 4, 3))
+    listed = MultiviewCCA(2).fit(views)
+    stacked = MultiviewCCA(2, view_sizes=[5, 4, 3]).fit(np.hstack(views))
+    assert_allclose(listed.transform(views), stacked.transform(np.hstack(views)))
+    with pytest.raises(ValueError, match="sum to 9"):
+        MultiviewCCA(view_sizes=[5, 4]).fit(np.hstack(views))
+    with pytest.raises(ValueError, match="at least 2 views"):
+        MultiviewCCA().fit([views[0]])
