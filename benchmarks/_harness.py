@@ -110,8 +110,9 @@ def peak_memory_mb(code, *, python=sys.executable, env=None):
         "import resource\n" + code + "\nprint(resource.getrusage("
         "resource.RUSAGE_SELF).ru_maxrss / 1024)"
     )
+    # From a shell in between: a direct child starts with the peak of this process.
     out = subprocess.run(
-        [python, "-c", probe],
+        ["sh", "-c", '"$0" -c "$1"; exit $?', python, probe],
         check=True,
         capture_output=True,
         text=True,

@@ -40,10 +40,11 @@ def principal_basis(X, *, cut=RELATIVE_CUT):
     d, V = d[kept], V[:, kept]
     root = np.sqrt(d)
     if wide:
-        return Basis(X.T @ V / root, d / (n - 1), V)
+        # Divided before the product: the axes can be the largest array of a fit.
+        return Basis(X.T @ (V / root), d / (n - 1), V)
     # A column without variance must not get rounding noise.
     V[~X.any(axis=0)] = 0.0
-    return Basis(V, d / (n - 1), X @ V / root)
+    return Basis(V, d / (n - 1), X @ (V / root))
 
 
 def solve_rows(bases, regs, n_components, *, shrinkage=None):
@@ -78,7 +79,8 @@ def solve_rows(bases, regs, n_components, *, shrinkage=None):
         lambda i, j: R[i].T @ R[j], [Ri.shape[1] for Ri in R], n_components
     )
     weights = [
-        basis.axes @ (part / root[:, None])
+        # In the type of the axes: they would be copied, and can be the largest array.
+        basis.axes @ (part / root[:, None]).astype(basis.axes.dtype, copy=False)
         for basis, root, part in zip(bases, roots, parts)
     ]
     return weights, eigenvalues

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
 import warnings
-from itertools import combinations_with_replacement, product
 from numbers import Real
 from typing import NamedTuple
 
@@ -280,8 +279,8 @@ def svcca_matrix(list_A, list_B=None, *, threshold=0.99, n_jobs=None):
     threshold : float in (0, 1], default=0.99
         Share of the variance to keep of each layer.
     n_jobs : int, default=None
-        Number of layers, then of pairs, treated at the same time. The result has the
-        same bits for every value.
+        Number of layers, then of rows of the result, treated at the same time. The
+        result has the same bits for every value.
 
     Returns
     -------
@@ -340,19 +339,17 @@ def svcca_matrix(list_A, list_B=None, *, threshold=0.99, n_jobs=None):
         n_jobs,
     )
     _warn_if_small(layers)
-    rows, columns = len(layers_a), len(layers_b) or len(layers_a)
+    rows = len(layers_a)
     if list_B is None:
-        pairs = list(combinations_with_replacement(range(rows), 2))
-        tasks = [(layers[i], layers[j]) for i, j in pairs]
+        tasks = [(layers[i], layers[i:]) for i in range(rows)]
     else:
-        pairs = list(product(range(rows), range(columns)))
-        tasks = [(layers[i], layers[rows + j]) for i, j in pairs]
-    found = run_tasks(_similarity, tasks, n_jobs)
-    similarities = np.empty((rows, columns))
-    for (i, j), value in zip(pairs, found):
-        similarities[i, j] = value
-        if list_B is None:
-            similarities[j, i] = value
+        tasks = [(layers[i], layers[rows:]) for i in range(rows)]
+    found = run_tasks(_similarities, tasks, n_jobs)
+    if list_B is not None:
+        return np.array(found)
+    similarities = np.empty((rows, rows))
+    for i, values in enumerate(found):
+        similarities[i, i:] = similarities[i:, i] = values
     return similarities
 
 
@@ -563,9 +560,10 @@ def _canonical_correlations(layer_a, layer_b):
     return np.minimum(np.linalg.svd(cross, compute_uv=False), 1.0)
 
 
-def _similarity(layer_a, layer_b):
-    rho = _canonical_correlations(layer_a, layer_b)
-    return float(rho.mean()) if rho.size else 0.0
+def _similarities(layer, others):
+    """One row of the matrix: a task of its own would be small for a pair."""
+    found = [_canonical_correlations(layer, other) for other in others]
+    return [float(rho.mean()) if rho.size else 0.0 for rho in found]
 
 
 def _compare(layer_a, layer_b):
