@@ -509,7 +509,9 @@ def test_pipelines_and_data_frames():
     assert list(found.columns) == ["nestedtensorpca0", "nestedtensorpca1"]
     assert list(pipeline[0].feature_names_in_) == names
     search = GridSearchCV(
-        make_pipeline(StandardScaler(), NestedTensorClustering(n_views=6)),
+        make_pipeline(
+            StandardScaler(), NestedTensorClustering(n_views=6, random_state=0)
+        ),
         {"nestedtensorclustering__n_clusters": [1, 2, 3, 4]},
     ).fit(table)
     assert search.best_params_ == {"nestedtensorclustering__n_clusters": 3}
