@@ -32,6 +32,22 @@ def compress(A, B):
     return Qa @ left, s, Qb @ right.T
 
 
+def whitening(S, *, cut=1e-10):
+    """W of shape (p, r) with ``W' S W = I`` on the range of a covariance matrix S.
+
+    Eigenvalues of the correlation matrix below the share `cut` of the largest count as
+    zero; a variable without variance gets no weight.
+    """
+    # Variables of very different sizes are no reason to drop the small ones.
+    size = np.sqrt(np.diag(S))
+    unit = np.where(size > 0, size, 1.0)
+    d, V = linalg.eigh(S / np.outer(unit, unit), check_finite=False)
+    kept = d > cut * max(d[-1], 0.0)
+    W = V[:, kept] / np.sqrt(d[kept]) / unit[:, None]
+    W[size == 0] = 0.0
+    return W
+
+
 def largest_triplets(operator, k, *, tol=1e-6):
     """The k largest singular triplets, descending, of a matrix or operator.
 

@@ -11,7 +11,8 @@ from threadpoolctl import ThreadpoolController
 
 @cache
 def _controller():
-    # The search for loaded libraries takes milliseconds.
+    # The search for loaded libraries takes a millisecond, more than a small task. It is
+    # made at the first call, when numpy and scipy have loaded theirs.
     return ThreadpoolController()
 
 

@@ -9,6 +9,8 @@ mechanisms here do not, since what is predicted is never used for predicting.
 
 import numpy as np
 
+from ._linalg import whitening
+
 
 def hidden_entries(observed, fraction, random_state):
     """Choose a share of each row's observed entries to hide.
@@ -91,20 +93,12 @@ def canonical_rotation(Sxx, Syy, Sxy):
     rho : ndarray of shape (k,)
         Correlations of the rotated scores, descending, in [0, 1].
     """
-    Wx, Wy = _whitening(Sxx), _whitening(Syy)
-    left, rho, right = np.linalg.svd(Wx.T @ Sxy @ Wy)
-    return Wx @ left, Wy @ right.T, np.minimum(rho, 1.0)
-
-
-def _whitening(S):
-    """``W`` with ``W' S W = I`` on the range of S and zero columns beyond it."""
-    # Scores of very different sizes are no reason to drop the small ones.
-    size = np.sqrt(np.diag(S))
-    size = np.where(size > 0, size, 1.0)
-    d, V = np.linalg.eigh(S / np.outer(size, size))
-    kept = d > 1e-10 * max(d[-1], 0.0)
-    inverse_root = np.where(kept, 1.0 / np.sqrt(np.where(kept, d, 1.0)), 0.0)
-    return V * inverse_root / size[:, None]
+    Wx, Wy = whitening(Sxx), whitening(Syy)
+    left, found, right = np.linalg.svd(Wx.T @ Sxy @ Wy)
+    Gx, Gy, rho = np.zeros(Sxx.shape), np.zeros(Syy.shape), np.zeros(len(Sxx))
+    Gx[:, : len(left)], Gy[:, : len(right)] = Wx @ left, Wy @ right.T
+    rho[: found.size] = np.minimum(found, 1.0)
+    return Gx, Gy, rho
 
 
 def cross_prediction(A, B, rho):

@@ -7,7 +7,7 @@ from scipy import sparse
 from scipy.linalg.blas import dsyrk
 from sklearn.utils import gen_batches
 
-from ._views import block_rows
+from ._views import block_rows, constant_columns
 
 # Rows of a block of the joint cross-product: it should stay in the cache between
 # centring and multiplication.
@@ -104,7 +104,7 @@ class JointMoments:
         return S
 
 
-def scale_of(moments, scale, *, inputs=()):
+def scale_of(moments, scale):
     """Scale of each column and which columns are constant.
 
     Returns
@@ -115,15 +115,13 @@ def scale_of(moments, scale, *, inputs=()):
         ``1 / std``, but 0 for a constant column: it then stays out of everything.
     """
     n, squares = moments.n, moments.squares
-    # The rounding of a mean of n equal numbers is at most n eps times their size.
-    bound = 10 * n * np.finfo(np.float64).eps * np.abs(moments.mean)
     if not (np.isfinite(squares).all() and np.isfinite(moments.mean).all()):
         column = int(np.flatnonzero(~np.isfinite(squares + moments.mean))[0])
         raise ValueError(
             f"Column {column} of the views side by side has values too large for its "
             "variance in float64."
         )
-    constant = squares <= n * bound**2
+    constant = constant_columns(np.sqrt(squares), moments.mean, n)
     std = np.ones(len(squares))
     if scale:
         std[~constant] = np.sqrt(squares[~constant] / (n - 1))

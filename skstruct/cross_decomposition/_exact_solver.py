@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from .._linalg import largest_triplets
+from .._linalg import largest_triplets, whitening
 
 # Directions of smaller variance than this share of the largest one are dropped.
 RELATIVE_CUT = 1e-10
@@ -226,13 +226,7 @@ class _Spectral:
     """``T = V d^{-1/2}`` on the directions of B that have variance."""
 
     def __init__(self, B):
-        # Columns of very different sizes are no reason to drop the small ones.
-        size = np.sqrt(np.diag(B))
-        self.size = np.where(size > 0, size, 1.0)
-        d, V = linalg.eigh(B / np.outer(self.size, self.size), check_finite=False)
-        kept = d > RELATIVE_CUT * max(d[-1], 0.0)
-        self.T = V[:, kept] / np.sqrt(d[kept]) / self.size[:, None]
-        self.T[size == 0] = 0.0
+        self.T = whitening(B, cut=RELATIVE_CUT)
         self.rank = self.T.shape[1]
 
     def left(self, C):
@@ -245,7 +239,8 @@ class _Spectral:
 def whitener(B):
     """T with ``T' B T = I``: Cholesky where B is well conditioned, else by eigh."""
     size = np.sqrt(np.diag(B))
-    scaled = B / np.outer(np.where(size > 0, size, 1.0), np.where(size > 0, size, 1.0))
+    unit = np.where(size > 0, size, 1.0)
+    scaled = B / np.outer(unit, unit)
     # A column without variance is related to nothing: it decouples, with weight 0.
     scaled[size == 0, size == 0] = 1.0
     norm = np.abs(scaled).sum(axis=0).max(initial=0.0)
@@ -253,5 +248,5 @@ def whitener(B):
     if info == 0:
         rcond, _ = linalg.lapack.dpocon(L, norm, uplo="L")
         if rcond > RELATIVE_CUT:
-            return _Triangular(L * np.where(size > 0, size, 1.0)[:, None])
+            return _Triangular(L * unit[:, None])
     return _Spectral(B)

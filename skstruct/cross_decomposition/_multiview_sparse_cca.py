@@ -212,11 +212,7 @@ class MultiviewSparseCCA(CallbackSupportMixin, MultiviewMixin):
                 def attempt(start, earlier=earlier):
                     return multiview_component(views, start, earlier=earlier, **options)
 
-                tried = (
-                    run_tasks(attempt, tries, self.n_jobs)
-                    if self.n_init > 1
-                    else [attempt(*arguments) for arguments in tries]
-                )
+                tried = run_tasks(attempt, tries, self.n_jobs)
                 best = tried[0]
                 for other in tried[1:]:
                     if other.strength > best.strength * (1 + 1e-6):

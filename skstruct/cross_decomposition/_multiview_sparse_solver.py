@@ -8,7 +8,7 @@ import numpy as np
 from scipy import linalg
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from ._sparse_solver import L1Step
+from ._sparse_solver import L1Step, range_basis
 
 # Up to this size of the joint problem its matrix is formed.
 DENSE = 150
@@ -58,8 +58,7 @@ def joint_starts(views, k, *, factors=None, earlier=None):
 
     bases = [None] * len(views)
     if earlier is not None:
-        bases = [np.linalg.svd(Z, full_matrices=False) for Z in earlier]
-        bases = [Q[:, s > 1e-10 * max(s[0], 1e-300)] for Q, s, _ in bases]
+        bases = [range_basis(Z) for Z in earlier]
 
     def left(t, Q):
         return t if Q is None else t - Q @ (Q.T @ t)

@@ -316,7 +316,9 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
                 start = cross_starts(x, y, 1, factors=factors, middle=middle)[:, 0]
                 tries.append((x, y, start))
             tries += [(x, y, _random_unit(seed, y.shape[1])) for seed in seeds[k]]
-            tried = self._try(lambda x, y, v: pmd_component(x, y, v, **options), tries)
+            tried = run_tasks(
+                lambda x, y, v: pmd_component(x, y, v, **options), tries, self.n_jobs
+            )
             best = tried[0]
             for other in tried[1:]:
                 # Equal up to rounding is no reason to leave the first start.
@@ -347,11 +349,12 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
             tries = [(x, y, start)] + [
                 (x, y, _random_unit(seed, y.shape[1])) for seed in seeds[k]
             ]
-            tried = self._try(
+            tried = run_tasks(
                 lambda x, y, v, middle=middle: ipls_component(
                     x, y, v, middle=middle, **options
                 ),
                 tries,
+                self.n_jobs,
             )
             best, alpha_max = max(tried, key=lambda pair: pair[0].strength)
             if k == 0:
@@ -367,12 +370,6 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
                 else:
                     deflation.append(t, s)
         return found
-
-    def _try(self, function, tries):
-        if self.n_init == 1:
-            # Looking for the thread pools would take longer than a small fit.
-            return [function(*arguments) for arguments in tries]
-        return run_tasks(function, tries, self.n_jobs)
 
     def _store(self, x, y, short_x, short_y, found):
         """Set the fitted attributes from the components."""

@@ -366,7 +366,7 @@ class ScoreDeflation:
         self.S.append(s)
         T, S = np.column_stack(self.T), np.column_stack(self.S)
         if self.kind == "projection":
-            self._left, self._right = _basis(T), _basis(S)
+            self._left, self._right = range_basis(T), range_basis(S)
         else:
             Gx, Gy, rho = canonical_rotation(
                 T.T @ T / self.n, S.T @ S / self.n, T.T @ S / self.n
@@ -395,6 +395,7 @@ class ScoreDeflation:
         return s - left @ (right.T @ s)
 
 
-def _basis(T):
+def range_basis(T):
+    """Orthonormal basis of the columns of T, up to rounding."""
     Q, s, _ = np.linalg.svd(T, full_matrices=False)
     return Q[:, s > 1e-10 * max(s[0], 1e-300)]

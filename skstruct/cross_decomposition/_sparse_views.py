@@ -9,7 +9,7 @@ from scipy.sparse.linalg import LinearOperator
 from .._linalg import largest_triplets
 from .._validation import FLOAT_DTYPES
 from ._sparse_kernels import standardize_columns
-from ._views import column_standardization
+from ._views import column_standardization, constant_columns
 
 # Up to this side the Gram matrix of rows or columns is formed and decomposed; beyond
 # it a Lanczos iteration over the data is cheaper.
@@ -31,7 +31,7 @@ class StandardView:
         self.rows = np.empty((p, n))
         self.mean, root = np.empty(p), np.empty(p)
         standardize_columns(X, self.rows, self.mean, root, scale, ddof)
-        constant = root <= np.sqrt(n) * 10 * n * np.finfo(float).eps * np.abs(self.mean)
+        constant = constant_columns(root, self.mean, n)
         self.scale = np.ones(p)
         if scale:
             self.scale[~constant] = root[~constant] / np.sqrt(n - ddof)

@@ -69,13 +69,25 @@ def column_standardization(X, *, scale, ddof=1):
     extreme = (squares < 1e-200) | (squares > 1e200)
     if extreme.any() and not sparse.issparse(X):
         root[extreme] = _extreme_root_squares(X, mean, np.flatnonzero(extreme))
-    # The rounding of a sum of n equal numbers is at most n eps times their size.
-    eps = np.finfo(np.float64).eps
-    constant = root <= np.sqrt(n) * 10 * n * eps * np.abs(mean)
+    constant = constant_columns(root, mean, n)
     std = np.ones(X.shape[1])
     if scale:
         std[~constant] = root[~constant] / np.sqrt(max(n - ddof, 1))
     return mean, std, constant
+
+
+def constant_columns(root, mean, n):
+    """Whether the variance of columns is no more than rounding.
+
+    Parameters
+    ----------
+    root : ndarray of shape (p,)
+        Root of the sum of squared deviations of n rows.
+    mean : ndarray of shape (p,)
+    n : int
+    """
+    # The rounding of a mean of n equal numbers is at most n eps times their size.
+    return root <= np.sqrt(n) * 10 * n * np.finfo(np.float64).eps * np.abs(mean)
 
 
 def _extreme_root_squares(X, mean, columns):

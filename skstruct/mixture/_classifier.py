@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
-from contextlib import nullcontext
-
 import numpy as np
-from joblib import effective_n_jobs
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
-from threadpoolctl import threadpool_limits
 
 from .._parallel import run_tasks
 from . import _gaussian
 from ._density import check_magnitude
 from ._online import OnlineMixture
 from ._refine import refine, rest_of
-from ._stream import BLOCK_FROM, Stream, empty
+from ._stream import Stream, empty
 
 
 class IncrementalGaussianMixtureClassifier(ClassifierMixin, OnlineMixture):
@@ -342,13 +338,7 @@ class IncrementalGaussianMixtureClassifier(ClassifierMixin, OnlineMixture):
                 (self._states[c], X[codes == c], weights[codes == c], rules, n_refine)
                 for c in present
             ]
-            if effective_n_jobs(self.n_jobs) == 1 and not n_refine:
-                # The pass alone needs no BLAS below its block form; limiting threads
-                # would take longer than learning a small batch.
-                with nullcontext() if X.shape[1] < BLOCK_FROM else threadpool_limits(1):
-                    found = [_learn_class(*task) for task in tasks]
-            else:
-                found = run_tasks(_learn_class, tasks, self.n_jobs)
+            found = run_tasks(_learn_class, tasks, self.n_jobs)
             for c, state in zip(present, found):
                 self._states[c] = state
             self.class_n_components_ = np.array([s["K"] for s in self._states])

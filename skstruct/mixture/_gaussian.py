@@ -12,9 +12,8 @@ import numpy as np
 from scipy import linalg
 from scipy.special import logsumexp, softmax
 from sklearn.utils import check_random_state
-from threadpoolctl import threadpool_limits
 
-from .._parallel import run_tasks
+from .._parallel import run_tasks, single_blas_thread
 from .._scores import gaussian_log_density
 from . import _kernels
 
@@ -31,7 +30,7 @@ _TASK = 2**22
 
 def small_blas(n_features):
     """Context of one BLAS thread for many products of small matrices."""
-    return threadpool_limits(1) if n_features < _THREADS_FROM else nullcontext()
+    return single_blas_thread() if n_features < _THREADS_FROM else nullcontext()
 
 
 def squared_distances(X, means, factors, n_jobs=None):

@@ -11,7 +11,6 @@ import numpy as np
 from scipy import linalg
 from scipy.linalg import lapack
 
-from .._jit import jit
 from ..random_matrix import (
     _edge_margin,
     _noise_level,
@@ -19,6 +18,7 @@ from ..random_matrix import (
     bbp_alignment,
     spike_inverse,
 )
+from ._nested_kernels import HEYWOOD_FLOOR, maximise_likelihood, settle_noise
 
 # Columns of a panel of the Gram matrix. BLAS spends on a symmetric product of so few
 # views more than the half that it saves; narrow panels of the lower triangle do better
@@ -28,10 +28,6 @@ _MOST_PANELLED = 80
 # Entries of a block: half a megabyte, which stays in the cache, and a panel's product
 # is of a million multiplications, up to which OpenBLAS does without copies.
 _BLOCK = 10**6 // _PANEL
-# Share of a view's variance that is noise at least, in the one-factor model.
-_HEYWOOD_FLOOR = 1e-6
-# The start of its maximisation: fillings of the diagonal, power steps for each.
-_FILLS, _POWER_STEPS = 5, 8
 
 
 # ------------------------------------------------------------- passes over the data
@@ -122,72 +118,12 @@ def view_noise(G, n_rows, *, tol=1e-9, max_iter=2000):
     power = np.diag(G) / n_rows
     scale = np.sqrt(np.where(power > 0, power, 1.0))
     H = G / n_rows / np.outer(scale, scale)
-    g, noise = _maximise_likelihood(H, tol, max_iter)
-    if np.all((noise <= 2 * _HEYWOOD_FLOOR) | (power == 0)):
+    g, noise = maximise_likelihood(H, tol, max_iter)
+    if np.all((noise <= 2 * HEYWOOD_FLOOR) | (power == 0)):
         return None
     # A view that is always zero has the noise of a rounding error of the others.
     scale = np.where(power > 0, scale, 1e-3 * scale[power > 0].min())
     return g * scale, noise * scale**2
-
-
-@jit(fastmath={"reassoc", "contract"})
-def _product(H, x, out):
-    for k in range(len(x)):
-        total = 0.0
-        for l in range(len(x)):
-            total += H[k, l] * x[l]
-        out[k] = total
-
-
-@jit(fastmath={"reassoc", "contract"})
-def _maximise_likelihood(H, tol, max_iter):
-    """Loadings and noise of the one-factor model by expectation-maximisation."""
-    m = len(H)
-    Hw, w, noise = np.empty(m), np.empty(m), np.empty(m)
-    # The start: top eigenpair of H without its diagonal, by power steps from the column
-    # of the view that is correlated most; then with the factor's share of the diagonal.
-    for k in range(m):
-        w[k] = np.sum(H[k] * H[k])
-    g, value, share = H[np.argmax(w)].copy(), 1.0, np.zeros(m)
-    for _ in range(_FILLS):
-        for _ in range(_POWER_STEPS):
-            w[:] = g / np.sqrt(np.sum(g * g))
-            _product(H, w, g)
-            # Keeping the ones of the diagonal shifts the eigenvalues to positive ones.
-            g += share * w
-        value = np.sqrt(np.sum(g * g))
-        for k in range(m):
-            share[k] = min(max(value - 1, 0.0) * (g[k] / value) ** 2, H[k, k])
-    g *= np.sqrt(max(value - 1, 0.0)) / value
-    if value <= 1:
-        # Uncorrelated views: any single direction is as good.
-        for k in range(m):
-            g[k] = np.sqrt(H[k, k] / m)
-    for k in range(m):
-        noise[k] = max(H[k, k] - g[k] ** 2, 1e-3)
-
-    for _ in range(max_iter):
-        # Posterior of the factor given a row: mean w'x, variance 1 / precision.
-        precision = 1.0
-        for k in range(m):
-            w[k] = g[k] / noise[k]
-            precision += g[k] * w[k]
-        for k in range(m):
-            w[k] /= precision
-        _product(H, w, Hw)
-        power = 1 / precision
-        for k in range(m):
-            power += w[k] * Hw[k]
-        change = largest = 0.0
-        for k in range(m):
-            new = Hw[k] / power
-            change = max(change, abs(new - g[k]))
-            largest = max(largest, abs(new))
-            g[k] = new
-            noise[k] = max(H[k, k] - new * Hw[k], _HEYWOOD_FLOOR)
-        if change <= tol * largest:
-            break
-    return g, noise
 
 
 @dataclass
@@ -343,36 +279,7 @@ def noise_and_rank(spectrum, shape):
     rounding = 1e-7 * s[0]
     tau = _noise_level(s, shape)
     rank = int(np.sum(s > max(edge * tau, rounding)))
-    return _settle(s, spectrum.energy, tau, rank, small, large, edge, rounding)
-
-
-@jit()
-def _settle(s, energy, tau, rank, small, large, edge, rounding):
-    """Fixed point of the noise level and of the number of spikes."""
-    beta = small / large
-    for _ in range(10):
-        if tau == 0:
-            return tau, rank
-        left, freedom = energy, float(small * large)
-        for k in range(rank):
-            # theta^2 as in _spike_strength, for all spikes above the edge.
-            y = s[k] / (tau * np.sqrt(large))
-            above = (y - (1 + np.sqrt(beta))) * (y + 1 + np.sqrt(beta))
-            if not above > 0:
-                return tau, rank
-            root = np.sqrt(above * (above + 4 * np.sqrt(beta)))
-            squared = (above + 2 * np.sqrt(beta) + root) / 2
-            left -= s[k] ** 2
-            freedom -= large * (1 + beta + beta / squared)
-        # With few rows the median alone must do.
-        if freedom < 0.25 * small * large or left <= 0:
-            return tau, rank
-        before, before_rank = tau, rank
-        tau = np.sqrt(left / freedom)
-        rank = np.sum(s > max(edge * tau, rounding))
-        if rank == before_rank and abs(tau - before) <= 1e-10 * tau:
-            break
-    return tau, rank
+    return settle_noise(s, spectrum.energy, tau, rank, small, large, edge, rounding)
 
 
 # ------------------------------------------------------- tensor and unfolding methods

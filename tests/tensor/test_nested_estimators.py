@@ -18,6 +18,7 @@ from skstruct.datasets import make_nested_tensor
 from skstruct.random_matrix import spike_shrink
 from skstruct.tensor import NestedTensorClustering, NestedTensorPCA
 from skstruct.tensor import _nested_core as core
+from skstruct.tensor import _nested_kernels as kernels
 from skstruct.tensor._nested_clustering import two_means
 from tests.reference import nested as ref
 
@@ -95,8 +96,8 @@ def test_likelihood_steps_equal_plain_ones(m, seed, steps):
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((50, 1)) * rng.standard_normal(m)
     H = np.corrcoef((X + rng.standard_normal((50, m))).T)
-    g, noise = core._maximise_likelihood(H, 0.0, steps)
-    expected = ref.one_factor_steps(H, core._FILLS, core._POWER_STEPS, steps, 1e-6)
+    g, noise = kernels.maximise_likelihood(H, 0.0, steps)
+    expected = ref.one_factor_steps(H, kernels.FILLS, kernels.POWER_STEPS, steps, 1e-6)
     assert_allclose(g, expected[0], rtol=1e-9, atol=1e-12)
     assert_allclose(noise, expected[1], rtol=1e-9)
 
