@@ -15,6 +15,11 @@ import numpy as np
 
 from benchmarks._harness import RESULTS, measure, provenance
 from skstruct.causal import CumulantLvLiNGAM
+from skstruct.cross_decomposition import (
+    PrimalDualSparseCCA,
+    SparseCCA,
+    StochasticCCA,
+)
 from skstruct.datasets import (
     make_factor_model,
     make_gaussian_stream,
@@ -44,8 +49,8 @@ BEGIN, END = "<!-- scaling -->", "<!-- end of scaling -->"
 class Curve:
     """Fits of one estimator on data of growing size.
 
-    ``make(size)`` returns the estimator and its data; ``expected`` is the exponent
-    that the leading term of the documented cost has.
+    ``make(size)`` returns the estimator and the arguments of its fit; ``expected`` is
+    the exponent that the leading term of the documented cost has.
     """
 
     estimator: str
@@ -60,7 +65,7 @@ class Curve:
         programs = {}
         for size in self.sizes:
             model, data = self.make(size)
-            programs[size] = lambda model=model, data=data: model.fit(data)
+            programs[size] = lambda model=model, data=data: model.fit(*data)
         found = measure(programs, repeats=repeats)
         self.seconds = [found[size]["seconds"] for size in self.sizes]
         return self
@@ -85,7 +90,7 @@ class Curve:
 
 def _soft(n=2000, p=100, rank=5):
     X = make_low_rank_with_missing(n, p, rank=rank, random_state=0).X
-    return SoftImputer(alpha=1.0, n_components=rank, max_iter=20, tol=0.0), X
+    return SoftImputer(alpha=1.0, n_components=rank, max_iter=20, tol=0.0), (X,)
 
 
 def _thresholding(p):
@@ -98,22 +103,22 @@ def _thresholding(p):
         factor_corr=0.0,
         random_state=0,
     ).X
-    return CorrelationThresholding(threshold=0.3, max_iter=5, tol=0.0), X
+    return CorrelationThresholding(threshold=0.3, max_iter=5, tol=0.0), (X,)
 
 
 def _causal(n=2000, p=5):
     data = make_latent_lingam(n_samples=n, n_features=p, random_state=0)
-    return CumulantLvLiNGAM(max_latents=1, random_state=0), data.X
+    return CumulantLvLiNGAM(max_latents=1, random_state=0), (data.X,)
 
 
 def _rescal(n=100, m=10, k=5):
     X = make_relational_communities(n, m, n_components=k, random_state=0).X
-    return NonnegativeRESCAL(k, max_iter=50, tol=0.0, n_init=1, random_state=0), X
+    return NonnegativeRESCAL(k, max_iter=50, tol=0.0, n_init=1, random_state=0), (X,)
 
 
 def _nested(n=150, p=200, m=40):
     X = make_nested_tensor(n, p, m, random_state=0).X
-    return NestedTensorClustering(random_state=0), X
+    return NestedTensorClustering(random_state=0), (X,)
 
 
 def _unmixing(side=64, bands=100, k=4):
@@ -123,35 +128,59 @@ def _unmixing(side=64, bands=100, k=4):
     model = StructuredSparseNMF(
         k, image_shape=(side, side), max_iter=50, tol=0.0, n_init=1, random_state=0
     )
-    return model, scene.X
+    return model, (scene.X,)
 
 
 def _mixture(n=20_000, D=20, K=5):
     X = make_gaussian_stream(n, D, n_components=K, random_state=0).X
-    return IncrementalGaussianMixture(beta=1.0, max_components=K), X
+    return IncrementalGaussianMixture(beta=1.0, max_components=K), (X,)
 
 
 def _flags(n=200, p=50):
     data = make_noisy_flags(n, p, flag_type=(1, 3), noise=0.1, random_state=0)
-    return FlagMean((1, 3), max_iter=20, tol=0.0), data.X
+    return FlagMean((1, 3), max_iter=20, tol=0.0), (data.X,)
 
 
 def _robust(n=2000, p=40):
     X = np.random.default_rng(0).standard_normal((n, p)) * np.linspace(3, 1, p)
-    return RobustFlagPCA(3, n_init=1, max_iter=20, tol=0.0, random_state=0), X
+    return RobustFlagPCA(3, n_init=1, max_iter=20, tol=0.0, random_state=0), (X,)
 
 
 def _psa(p):
     X = np.random.default_rng(0).standard_normal((2 * p, p))
-    return PrincipalSubspaceAnalysis(), X
+    return PrincipalSubspaceAnalysis(), (X,)
 
 
 def _sphere(n=1000, m=3, strategy="forward"):
     X = np.random.default_rng(0).standard_normal((n, 10))
     X /= np.linalg.norm(X, axis=1, keepdims=True)
-    return BarycentricSubspaceAnalysis(
-        m, manifold="sphere", strategy=strategy
-    ), X  # fmt: skip
+    return BarycentricSubspaceAnalysis(m, manifold="sphere", strategy=strategy), (X,)
+
+
+def _views(n, p, q):
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((n, 5))
+    return tuple(
+        Z @ rng.standard_normal((5, m)) + 3 * rng.standard_normal((n, m))
+        for m in (p, q)
+    )
+
+
+def _exact_cca(n=10_000, p=200):
+    return StochasticCCA(5), _views(n, p, p)
+
+
+def _streaming_cca(n=10_000, p=200):
+    model = StochasticCCA(5, solver="ey", max_iter=1, random_state=0)
+    return model, _views(n, p, p)
+
+
+def _sparse_cca(n=200, p=4000):
+    return SparseCCA(2, l1_ratio=0.1, max_iter=20, tol=0.0), _views(n, p, p)
+
+
+def _primal_dual(n=200, p=4000):
+    return PrimalDualSparseCCA(5, random_state=0), _views(n, p, 50)
 
 
 def curves():
@@ -203,6 +232,20 @@ def curves():
         Curve("BarycentricSubspaceAnalysis, pure", "rows", (20, 40, 80, 160),
               lambda n: _sphere(n=n, m=2, strategy="pure"), 4,
               "sphere in R^10, 3 references"),
+        Curve("StochasticCCA, exact", "rows", (5000, 10000, 20000, 40000),
+              lambda n: _exact_cca(n=n), 1, "200 and 200 columns"),
+        Curve("StochasticCCA, exact", "columns", (100, 200, 400, 800),
+              lambda p: _exact_cca(p=p), 2, "10000 rows, two views alike"),
+        Curve("StochasticCCA, one epoch", "rows", (5000, 10000, 20000, 40000),
+              lambda n: _streaming_cca(n=n), 1, "200 and 200 columns"),
+        Curve("StochasticCCA, one epoch", "columns", (200, 400, 800, 1600),
+              lambda p: _streaming_cca(p=p), 1, "10000 rows, two views alike"),
+        Curve("SparseCCA", "columns", (4000, 8000, 16000, 32000),
+              lambda p: _sparse_cca(p=p), 1, "200 rows, two views alike"),
+        Curve("SparseCCA", "rows", (100, 200, 400, 800),
+              lambda n: _sparse_cca(n=n), 2, "4000 columns in both views"),
+        Curve("PrimalDualSparseCCA", "columns", (4000, 8000, 16000, 32000),
+              lambda p: _primal_dual(p=p), 1, "200 rows, linear kernel of 50 columns"),
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ class MultiviewCCA(EckartYoungMixin, MultiviewMixin):
 
     Finds combinations of the columns of each view whose scores vary together in all
     pairs of views: the sum of their covariances is largest, given the sum of their
-    variances (MAXVAR-type, "SUMCOR with an average constraint"). ``transform``
+    variances (the MAXVAR generalisation of canonical correlation). ``transform``
     averages the scores of the views, one representation of each row.
 
     Parameters
@@ -34,7 +34,9 @@ class MultiviewCCA(EckartYoungMixin, MultiviewMixin):
         "ey": stochastic steps on the Eckart-Young loss with a start, a preconditioner
         and a memory of past batches. "sgd" and "adam": plain steps with the gradient of
         one batch, as published, for comparison. "auto": "exact" up to 4000 columns in
-        total, else "ey".
+        total, or with fewer rows than columns up to 16 million entries; else "ey".
+        Up to a few hundred rows, which
+        the start of "ey" sees at once, every choice gives the exact solution.
     batch_size : int, default=128
         Rows of a step of the streaming solvers, at least 2.
     learning_rate : float or "auto", default="auto"

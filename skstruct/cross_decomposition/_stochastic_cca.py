@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
-
 from ._two_view_ey import TwoViewEckartYoung
 
 
@@ -29,7 +28,9 @@ class StochasticCCA(TwoViewEckartYoung):
         "ey": stochastic steps on the Eckart-Young loss with a start, a preconditioner
         and a memory of past batches. "sgd" and "adam": plain steps with the gradient of
         one batch, as published, for comparison. "auto": "exact" up to 4000 columns in
-        total, else "ey".
+        total, or with fewer rows than columns up to 16 million entries; else "ey".
+        Up to a few hundred rows, which
+        the start of "ey" sees at once, every choice gives the exact solution.
     batch_size : int, default=128
         Rows of a step of the streaming solvers, at least 2.
     learning_rate : float or "auto", default="auto"
