@@ -19,8 +19,8 @@ from . import _kernels
 
 # Below this number of features threads of BLAS cost more than they give.
 _THREADS_FROM = 200
-# Up to this number of features a loop beats one matrix product per component.
-_LOOP_UP_TO = 16
+# Up to this number of features loops over rows beat matrix products per component.
+_LOOP_UP_TO = 32
 _LARGEST_DISTANCE = 1e300
 # Deviations of this many entries stay in the second-level cache.
 _CHUNK = 65_536
@@ -273,8 +273,9 @@ def em_statistics(X, sample_weight, weights, means, factors, log_dets):
     log_density : float
         Weighted sum of log-densities at the old parameters.
     """
-    D = X.shape[1]
-    K = means.shape[0]
+    K, D = means.shape
+    if D <= _LOOP_UP_TO and not np.isnan(X).any():
+        return _loop_statistics(X, sample_weight, weights, means, factors, log_dets)
     found = _Statistics(K, D)
     rows = max(_TASK // (4 * D * K), 1)
     for missing, members in patterns(np.isnan(X)):
@@ -298,6 +299,27 @@ def em_statistics(X, sample_weight, weights, means, factors, log_dets):
                 found.add(j, R[:, j], E[j])
                 found.scatters[j][np.ix_(missing, missing)] += R[:, j].sum() * hidden[j]
     return found.masses, found.shifts, found.scatters, found.log_density
+
+
+def _loop_statistics(X, sample_weight, weights, means, factors, log_dets):
+    """The same for rows without holes and few features, in one loop over the rows."""
+    K, D = means.shape
+    masses, shifts, scatters = np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
+    if sample_weight is None:
+        sample_weight = np.ones(X.shape[0])
+    log_density = _kernels.expectation(
+        np.ascontiguousarray(X),
+        sample_weight,
+        gaussian_log_density(0.0, log_dets, D) + _log(weights),
+        np.ascontiguousarray(means),
+        np.ascontiguousarray(factors),
+        _LARGEST_DISTANCE,
+        masses,
+        shifts,
+        scatters,
+    )
+    scatters += np.swapaxes(np.tril(scatters, -1), 1, 2)
+    return masses, shifts, scatters, log_density
 
 
 class _Statistics:
@@ -332,8 +354,15 @@ class _Statistics:
 
 def factor_covariances(covariances):
     """Factors F with precision ``F F'`` (upper triangular), and log-determinants."""
+    K, D, _ = covariances.shape
+    if D <= _LOOP_UP_TO:
+        factors, log_dets = np.empty((K, D, D)), np.empty(K)
+        covariances = np.ascontiguousarray(covariances)
+        if not _kernels.factor_inverses(covariances, factors, log_dets):
+            raise np.linalg.LinAlgError("A covariance is not positive definite.")
+        return factors, log_dets
     L = np.linalg.cholesky(covariances)
-    identity = np.eye(L.shape[1])
+    identity = np.eye(D)
     factors = np.array(
         [
             linalg.solve_triangular(Lj, identity, lower=True, check_finite=False).T

@@ -403,38 +403,159 @@ def block_steps(
     return b, False
 
 
-# Rows that are taken together; they fill vector registers whatever D is.
-_LANES = 16
+# Rows that are taken together: they fill vector registers whatever D is, and their
+# sums over rows cost little beside them.
+_LANES = 64
+# Below rounding of any mass: rows that a component does not claim are free.
+_UNCLAIMED = 1e-16
+
+
+@jit(inline="always")
+def _load(X, start, rows, lanes):
+    """Rows of X as columns of `lanes` (D, lanes)."""
+    for r in range(rows):
+        for i in range(lanes.shape[0]):
+            lanes[i, r] = X[start + r, i]
+
+
+@jit(inline="always", **_SUMS)
+def _lane_distances(lanes, mean, factor, E, z, total):
+    """Deviations `E` (D, lanes) from a mean and their squared distances `total`."""
+    D = mean.size
+    for r in range(_LANES):
+        total[r] = 0.0
+    for i in range(D):
+        m = mean[i]
+        for r in range(_LANES):
+            E[i, r] = lanes[i, r] - m
+    for m in range(D):
+        for r in range(_LANES):
+            z[r] = 0.0
+        for i in range(D):
+            f = factor[i, m]
+            if f != 0.0:
+                for r in range(_LANES):
+                    z[r] += E[i, r] * f
+        for r in range(_LANES):
+            total[r] += z[r] * z[r]
 
 
 @jit(**_SUMS)
 def row_distances(X, means, factors, out):
     """``out[r, j] = ||F_j' (x_r - m_j)||^2`` for few features.
 
-    Sixteen rows go through a triangle at once, so that small matrices cost neither a
-    call of BLAS nor temporary arrays.
+    Many rows go through a triangle at once, so that small matrices cost neither a call
+    of BLAS nor temporary arrays.
     """
     n, D = X.shape
-    E = np.zeros((D, _LANES))
-    z = np.empty(_LANES)
-    total = np.empty(_LANES)
+    lanes, E = np.zeros((D, _LANES)), np.empty((D, _LANES))
+    z, total = np.empty(_LANES), np.empty(_LANES)
     for start in range(0, n, _LANES):
         rows = min(_LANES, n - start)
+        _load(X, start, rows, lanes)
         for j in range(means.shape[0]):
-            for i in range(D):
-                for r in range(rows):
-                    E[i, r] = X[start + r, i] - means[j, i]
-            for r in range(_LANES):
-                total[r] = 0.0
-            for m in range(D):
-                for r in range(_LANES):
-                    z[r] = 0.0
-                for i in range(D):
-                    f = factors[j, i, m]
-                    if f != 0.0:
-                        for r in range(_LANES):
-                            z[r] += E[i, r] * f
-                for r in range(_LANES):
-                    total[r] += z[r] * z[r]
+            _lane_distances(lanes, means[j], factors[j], E, z, total)
             for r in range(rows):
                 out[start + r, j] = total[r]
+
+
+@jit(**_SUMS)
+def expectation(
+    X, sample_weight, offsets, means, factors, largest, masses, shifts, scatters
+):
+    """Add the expected sums of ``r``, ``r e`` and ``r e e'`` for few features.
+
+    ``offsets[j] - d2 / 2`` is the joint log-density of component j; squared distances
+    are cut at `largest`. Of the symmetric scatters the lower triangles are filled.
+
+    Returns
+    -------
+    log_density : float
+        Weighted sum over the rows.
+    """
+    n, D = X.shape
+    K = means.shape[0]
+    lowest = math.log(_UNCLAIMED)
+    lanes, R = np.zeros((D, _LANES)), np.empty((K, _LANES))
+    E = np.empty((K, D, _LANES))
+    z, total = np.empty(_LANES), np.empty(_LANES)
+    peak, density = np.empty(_LANES), np.empty(_LANES)
+    log_density = 0.0
+    for start in range(0, n, _LANES):
+        rows = min(_LANES, n - start)
+        _load(X, start, rows, lanes)
+        peak[:] = -np.inf
+        for j in range(K):
+            _lane_distances(lanes, means[j], factors[j], E[j], z, total)
+            for r in range(_LANES):
+                joint = offsets[j] - 0.5 * min(total[r], largest)
+                R[j, r] = joint
+                peak[r] = max(peak[r], joint)
+        density[:] = 0.0
+        for j in range(K):
+            for r in range(rows):
+                below = R[j, r] - peak[r]
+                R[j, r] = math.exp(below) if below > lowest else 0.0
+            R[j, rows:] = 0.0
+            for r in range(_LANES):
+                density[r] += R[j, r]
+        for r in range(rows):
+            weight = sample_weight[start + r]
+            log_density += weight * (peak[r] + math.log(density[r]))
+            density[r] = weight / density[r]
+        for j in range(K):
+            mass = 0.0
+            for r in range(_LANES):
+                R[j, r] *= density[r]
+                mass += R[j, r]
+            if mass == 0.0:
+                continue
+            masses[j] += mass
+            for i in range(D):
+                s = 0.0
+                for r in range(_LANES):
+                    z[r] = R[j, r] * E[j, i, r]
+                    s += z[r]
+                shifts[j, i] += s
+                for m in range(i + 1):
+                    s = 0.0
+                    for r in range(_LANES):
+                        s += z[r] * E[j, m, r]
+                    scatters[j, i, m] += s
+    return log_density
+
+
+@jit(**_SUMS)
+def factor_inverses(covariances, factors, log_dets):
+    """Triangular F with ``(F F')^-1`` each covariance, for few features.
+
+    Returns False where a matrix is not positive definite.
+    """
+    K, D, _ = covariances.shape
+    L = np.empty((D, D))
+    for j in range(K):
+        log_det = 0.0
+        for i in range(D):
+            for m in range(i + 1):
+                s = covariances[j, i, m]
+                for l in range(m):
+                    s -= L[i, l] * L[m, l]
+                if m < i:
+                    L[i, m] = s / L[m, m]
+                elif s > 0.0:
+                    L[i, i] = math.sqrt(s)
+                    log_det += math.log(s)
+                else:
+                    return False
+        log_dets[j] = log_det
+        # F is the transpose of the inverse of L.
+        for m in range(D):
+            for i in range(m):
+                factors[j, m, i] = 0.0
+            factors[j, m, m] = 1.0 / L[m, m]
+            for i in range(m + 1, D):
+                s = 0.0
+                for l in range(m, i):
+                    s -= L[i, l] * factors[j, m, l]
+                factors[j, m, i] = s / L[i, i]
+    return True

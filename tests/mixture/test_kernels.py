@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.stats import chi2
 
+from skstruct.mixture import _gaussian
 from skstruct.mixture._gaussian import squared_distances
 from skstruct.mixture._kernels import row_distances
 from skstruct.mixture._stream import Rules, Stream, empty
@@ -136,6 +137,34 @@ def test_row_distances_equal_explicit_ones(seed, D, n, K):
         row_distances(X, means, factors, found)
         assert_allclose(found, want, rtol=1e-9, atol=1e-9)
         assert_allclose(squared_distances(X, means, factors), want, 1e-9, 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n", "D", "K"), [(1, 1, 1), (63, 3, 4), (200, 8, 5), (129, 32, 2)]
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_loops_of_an_expectation_step_equal_matrix_products(
+    monkeypatch, n, D, K, weighted
+):
+    rng = np.random.default_rng(n)
+    X, means = 2 * rng.standard_normal((n, D)), 2 * rng.standard_normal((K, D))
+    roots = rng.standard_normal((K, D, 2 * D))
+    covariances = roots @ np.swapaxes(roots, 1, 2) / D
+    weights = rng.dirichlet(np.ones(K))
+    sample_weight = rng.integers(0, 3, n).astype(float) if weighted else None
+    found = []
+    for bound in (D, D - 1):
+        monkeypatch.setattr(_gaussian, "_LOOP_UP_TO", bound)
+        factors, log_dets = _gaussian.factor_covariances(covariances)
+        arrays = (X, sample_weight, weights, means, factors, log_dets)
+        found.append([factors, log_dets, *_gaussian.em_statistics(*arrays)])
+        with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
+            _gaussian.factor_covariances(-covariances)
+    for loop, product in zip(*found):
+        assert_allclose(loop, product, rtol=1e-9, atol=1e-12 * n)
+    assert_allclose(
+        np.linalg.inv(factors @ np.swapaxes(factors, 1, 2)), covariances, rtol=1e-8
+    )
 
 
 def test_published_steps_are_the_single_form():
