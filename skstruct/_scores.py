@@ -56,7 +56,7 @@ def hidden_block_error(X, mask, predict):
     ----------
     X : ndarray of shape (n_samples, n_features)
     mask : ndarray of bool, (n_samples, n_features) or (n_features,)
-        True where a cell is hidden.
+        True where a cell is hidden; of those that are NaN nothing is compared.
     predict : callable
         ``predict(X_visible, mask)`` returns predictions of shape X.shape;
         X_visible has NaN in the hidden cells.
@@ -71,7 +71,8 @@ def hidden_block_error(X, mask, predict):
             "No entry can be hidden: score needs rows with two observed entries."
         )
     visible = np.where(mask, np.nan, X)
-    error = predict(visible, mask)[mask].astype(np.float64) - X[mask]
+    compared = mask & ~np.isnan(X)
+    error = predict(visible, mask)[compared].astype(np.float64) - X[compared]
     return -float(np.mean(error**2))
 
 

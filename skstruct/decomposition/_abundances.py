@@ -8,12 +8,17 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import validate_params
 
 from .._validation import FLOAT_DTYPES
+from ._ss_nmf_holes import check_known, solve_rows_with_holes
 from ._ss_nmf_kernels import solve_rows
 from ._ss_nmf_solver import chunks_of
 
 
 def _solve(X, M, simplex):
-    X = check_array(X, accept_sparse="csr", dtype=list(FLOAT_DTYPES))
+    X = check_array(
+        X, accept_sparse="csr", dtype=list(FLOAT_DTYPES), ensure_all_finite="allow-nan"
+    )
+    if sparse.issparse(X) and np.isnan(X.data).any():
+        check_known(X)
     M = check_array(M, dtype=np.float64, input_name="M")
     if X.shape[1] != M.shape[1]:
         raise ValueError(f"X has {X.shape[1]} bands, M has {M.shape[1]}.")
@@ -24,7 +29,10 @@ def _solve(X, M, simplex):
         if not sparse.issparse(block):
             # One unit in the last place of float32 would be visible in the gap.
             block = block.astype(np.float64, copy=False)
-        solve_rows(G, np.ascontiguousarray(block @ M.T), simplex, A[rows])
+        C = np.ascontiguousarray(block @ M.T)
+        solve_rows(G, C, simplex, A[rows])
+        if not sparse.issparse(block) and np.isnan(C).any():
+            solve_rows_with_holes(block, M, simplex, A[rows])
     return A
 
 
@@ -40,7 +48,7 @@ def nnls_abundances(X, M):
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_pixels, n_bands)
-        Spectra in rows.
+        Spectra in rows. NaN is a missing value: the other bands of the pixel decide.
     M : array-like of shape (n_endmembers, n_bands)
         Endmembers.
 
@@ -59,7 +67,7 @@ def nnls_abundances(X, M):
     -----
     One product with `M`, then an active-set method on the K x K normal equations of
     each pixel: ``O(N (L K + K^3))``, independent of the number of bands after the
-    product.
+    product. A pixel with missing values has normal equations of its own, ``O(L K^2)``.
 
     References
     ----------
@@ -90,7 +98,8 @@ def fcls(X, M):
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_pixels, n_bands)
-        Spectra in rows, in the units of `M`.
+        Spectra in rows, in the units of `M`. NaN is a missing value: the other bands
+        of the pixel decide.
     M : array-like of shape (n_endmembers, n_bands)
         Endmembers.
 

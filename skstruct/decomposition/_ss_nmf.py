@@ -35,6 +35,7 @@ from ._affinity import (
     weigh,
     window_graph,
 )
+from ._ss_nmf_holes import Holes, check_known
 from ._ss_nmf_solver import (
     Graph,
     Problem,
@@ -153,7 +154,7 @@ shape (n_components, n_features), default="vca"
     loss_curve_ : ndarray of shape (n_iter,)
         The objective after each iteration; never rising with "cd".
     reconstruction_err_ : float
-        Frobenius norm of ``X - A M``.
+        Frobenius norm of ``X - A M``, over the known values.
     n_iter_ : int
         Iterations on X itself, after the start was chosen and refined.
     converged_ : bool
@@ -189,6 +190,12 @@ shape (n_components, n_features), default="vca"
     Cost of an iteration: two products ``O(N L K)`` and
     ``O(n_inner N K^2 + edges K)``; memory beyond X: the graph (12 bytes an entry), two
     copies of A, and up to 16 MB each of coordinates and of a copy of the weights.
+
+    Missing values (NaN, "cd" alone) have no part in the objective. In each iteration
+    they are filled with the present ``A M``: the objective of the filled data lies
+    above that of the known values and touches it, so that the latter never rises. The
+    graph and the starts are those of data filled from a subspace of K dimensions. Cost:
+    two more passes over the missing values in an iteration, and a filled copy of X.
 
     Special cases: ``graph_weight=0, alpha=0`` is NMF; ``graph_weight=0`` is L1-NMF, or
     L1/2-NMF with ``sparsity_norm=0.5``; ``alpha=0`` is graph-regularised NMF.
@@ -319,7 +326,7 @@ shape (n_components, n_features), default="vca"
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Non-negative spectra in rows, scaled to about [0, 1] by one factor. A
-            sparse matrix without an image.
+            sparse matrix without an image. NaN in a dense X is a missing value.
         y : None
             Ignored, present by scikit-learn's convention.
         affinity : {array-like, sparse matrix} of shape (n_samples, n_samples), \
@@ -338,15 +345,19 @@ default=None
         Raises
         ------
         ValueError
-            If X has negative entries, the image does not match its rows, the lasso
-            meets an exact sum to one, `n_components` is too large for the start, or
-            the affinity is not symmetric and non-negative.
+            If X has negative entries, or a row or a column of NaN alone; the image
+            does not match its rows, the lasso meets an exact sum to one,
+            `n_components` is too large for the start, or the affinity is not symmetric
+            and non-negative.
         """
         self._check_penalties()
         X, norm2 = self._read(X, reset=True)
+        mu, holes = self.solver == "mu", None
+        if np.isnan(norm2):
+            holes = Holes(X)
+            X, norm2 = holes.guessed(self.n_components), None
         W, self.sigma_ = self._build_graph(X, affinity, positions)
-        problem = self._problem(X, norm2, W, banded=True)
-        mu = self.solver == "mu"
+        problem = self._problem(X, norm2, W, holes=holes, banded=True)
         redundant = problem.by_component and problem.graph.redundant and not mu
         redundant = redundant and problem.graph.weights is W.data
         if redundant:
@@ -401,7 +412,7 @@ default=None
         return self.fit(X, y, affinity=affinity, positions=positions).embedding_
 
     def _read(self, X, *, reset):
-        """Valid X and its squared norm, whose sum tells whether X is finite."""
+        """Valid X and its squared norm, NaN where X has missing values."""
         X = validate_data(
             self,
             X,
@@ -414,9 +425,14 @@ default=None
         name = type(self).__name__
         norm2, low = norm_and_minimum(X)
         if not np.isfinite(norm2):
-            assert_all_finite(X, estimator_name=name, input_name="X")
+            assert_all_finite(X, allow_nan=True, estimator_name=name, input_name="X")
+            if np.isnan(norm2):
+                if self.solver == "mu":
+                    raise ValueError("Input X contains NaN, which solver='mu' refuses.")
+                check_known(X)
+                low = np.nanmin(X)
         if low < 0:
-            check_non_negative(X, f"{name} (input X)")
+            check_non_negative(np.array([[low]]), f"{name} (input X)")
         return sparse.csr_array(X) if sparse.issparse(X) else X, norm2
 
     def _check_penalties(self):
@@ -449,7 +465,7 @@ default=None
                 stacklevel=3,
             )
 
-    def _problem(self, X, norm2, W, *, banded=False):
+    def _problem(self, X, norm2, W, *, holes=None, banded=False):
         lam = float(self.graph_weight) if W is not None else 0.0
         graph = Graph.of(W, X.dtype)
         return Problem(
@@ -463,6 +479,7 @@ default=None
             self.endmember_norm == "l2" and not self.sum_to_one,
             self.n_inner,
             norm2=norm2,
+            holes=holes,
         )
 
     def _build_graph(self, X, affinity, positions):
@@ -547,7 +564,8 @@ default=None
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Non-negative spectra, scaled like the training data.
+            Non-negative spectra, scaled like the training data. NaN is a missing
+            value.
         image_shape : tuple of two ints, default=None
             Shape of the new image; its neighbours then take part. None: each sample
             by itself.
@@ -573,15 +591,18 @@ default=None
         return self._transform(*self._read(X, reset=False), image_shape, affinity)
 
     def _transform(self, X, norm2, image_shape=None, affinity=None):
-        W = None
+        W, M, holes = None, self.components_, None
+        if np.isnan(norm2):
+            holes = Holes(X)
+            X, norm2 = holes.filled(nnls_abundances(X, M), M), None
         if affinity is not None:
             W = given_affinity(affinity, X.shape[0])
         elif image_shape is not None:
             number = pixel_numbers(image_shape, None, X.shape[0], hint="")
             graph = window_graph(X, number, check_window(self.window))
             W = weigh(graph, X, self.edge_weights, self.sigma, self.n_neighbors)[0]
-        problem = self._problem(X, norm2, W)
-        A, converged = solve_abundances(problem, self.components_, tol=1e-6)
+        problem = self._problem(X, norm2, W, holes=holes)
+        A, converged = solve_abundances(problem, M, tol=1e-6)
         if not converged:
             warnings.warn(
                 "The abundances still moved by more than 1e-6 of the largest one after "
@@ -686,7 +707,8 @@ default=None
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples that were not used in ``fit``.
+            Samples that were not used in ``fit``. Of missing values (NaN) nothing is
+            compared.
         y : None
             Ignored, present by scikit-learn's convention.
 
@@ -700,7 +722,8 @@ default=None
         Raises
         ------
         ValueError
-            With a single band, of which none can be hidden.
+            With a single band, of which none can be hidden, or no sample that has
+            known values in two bands.
         """
         check_is_fitted(self, "components_")
         X = self._read(X, reset=False)[0]
@@ -711,12 +734,22 @@ default=None
             A = nnls_abundances(visible[:, ~hidden], M[:, ~hidden])
             return A @ M.astype(A.dtype, copy=False)
 
-        total = 0.0
+        total, count = 0.0, 0
         for rows in row_chunks(X.shape[0], max(1, X.shape[1] * 4)):
             block = X[rows]
             block = block.toarray() if sparse.issparse(block) else block
-            total += len(block) * hidden_block_error(block, hidden, predict)
-        return total / X.shape[0]
+            known = ~np.isnan(block)
+            # Of other pixels nothing is known, or nothing can be compared.
+            use = known[:, ~hidden].any(axis=1) & known[:, hidden].any(axis=1)
+            if use.any():
+                cells = np.count_nonzero(known[use][:, hidden])
+                total += cells * hidden_block_error(block[use], hidden, predict)
+                count += cells
+        if count == 0:
+            raise ValueError(
+                "No entry can be hidden: score needs samples with two known bands."
+            )
+        return total / count
 
     @property
     def _n_features_out(self):
@@ -726,5 +759,6 @@ default=None
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.solver == "cd"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -170,6 +170,63 @@ def solve_rows(H, C, simplex, A):
 
 
 @jit()
+def solve_incomplete(X, chosen, bands, delta2, alpha, simplex, A):
+    """`solve_pixel` for chosen rows of `A` from the bands of X that are not NaN.
+
+    ``bands`` (L, K) are the endmembers; `delta2` weighs the soft sum to one and `alpha`
+    the lasso.
+    """
+    K = A.shape[1]
+    a, c, z, one = np.empty(K), np.empty(K), np.empty(K), np.empty(K)
+    H, L = np.empty((K, K)), np.empty((K, K))
+    support, free = np.empty(K, np.int64), np.empty(K, np.bool_)
+    for n in chosen:
+        H[:] = delta2
+        c[:] = delta2 - alpha
+        for j in range(X.shape[1]):
+            x = X[n, j]
+            if math.isnan(x):
+                continue
+            for k in range(K):
+                m = bands[j, k]
+                c[k] += x * m
+                for i in range(K):
+                    H[k, i] += m * bands[j, i]
+        a[:] = 0.0
+        solve_pixel(H, c, simplex, a, support, free, L, z, one)
+        for k in range(K):
+            A[n, k] = a[k]
+
+
+@jit(**_SUMS)
+def fill_cells(X, rows, columns, A, M):
+    """``X[rows, columns] = A M`` or zero where that is negative; sum of squares."""
+    total = 0.0
+    for t in range(rows.size):
+        n, j = rows[t], columns[t]
+        x = 0.0
+        for k in range(A.shape[1]):
+            x += A[n, k] * M[k, j]
+        X[n, j] = max(x, 0.0)
+        # As stored.
+        total += float(X[n, j]) ** 2
+    return total
+
+
+@jit(**_SUMS)
+def misfit_of_cells(X, rows, columns, A, M):
+    """Sum of squares of ``X - A M`` over cells."""
+    total = 0.0
+    for t in range(rows.size):
+        n, j = rows[t], columns[t]
+        x = 0.0
+        for k in range(A.shape[1]):
+            x += A[n, k] * M[k, j]
+        total += (X[n, j] - x) ** 2
+    return total
+
+
+@jit()
 def gather(A, indptr, indices, weights, n, before, after):
     """Weighted sums over the neighbours of pixel n before and after it; its degree."""
     for k in range(before.size):

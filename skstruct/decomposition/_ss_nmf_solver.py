@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import sparse
 
+from ._ss_nmf_holes import Holes, solve_rows_with_holes
 from ._ss_nmf_kernels import (
     CROSS,
     DEGREE,
@@ -163,13 +164,21 @@ class Problem:
     norm2: float = field(default=None)
     single: np.ndarray | None = None
     """X in float32, where sweeps are to be in single precision."""
+    holes: Holes | None = None
+    """Cells of X that are not known; X has guesses there."""
     mode: int = field(init=False)
+    known2: float = field(init=False)
+    """Squared norm of the known cells."""
     by_component: bool = field(init=False)
     """Whether abundances are kept in Fortran order, for `sweep_bands`."""
 
     def __post_init__(self):
         if self.norm2 is None:
             self.norm2 = squared_norm(self.X)
+        self.known2 = self.norm2
+        if self.holes is not None:
+            cells = self.X[self.holes.rows, self.holes.columns].astype(np.float64)
+            self.known2 -= cells @ cells
         if self.root and self.alpha > 0 and not self.simplex:
             self.mode = HALF
         elif self.simplex or self.delta2 > 0:
@@ -191,6 +200,11 @@ class Problem:
         right = M.T if self.basis is None else self.basis.T @ M.T
         dtype = self.X.dtype if self.single is None else np.float32
         return np.ascontiguousarray(right, dtype=dtype)
+
+    def fill_holes(self, A, M):
+        """Guess the unknown cells of X by ``A M``."""
+        if self.holes is not None:
+            self.norm2 = self.known2 + self.holes.fill(self.X, A, M)
 
     def columns_from(self, AtX):
         return AtX if self.basis is None else AtX @ self.basis.T
@@ -230,6 +244,8 @@ def penalty_sums(problem, A):
 def residual_norms(problem, A, M):
     """Squared norm of every row of X - A M, from the residual itself."""
     X = problem.X
+    # Unknown cells then have no residual.
+    problem.fill_holes(A, M)
     M = problem.rows_times(M).T
     out = np.empty(X.shape[0])
     for rows in chunks_of(X):
@@ -250,6 +266,8 @@ def residual(problem, A, M, P=None, Q=None, *, digits=8):
     """||X - A M||^2, from the products unless too few digits would be left."""
     if P is not None:
         error = problem.norm2 - 2.0 * np.vdot(P, M) + np.vdot(Q, M @ M.T)
+        if problem.holes is not None:
+            error -= problem.holes.misfit(problem.X, A, M)
         # A small difference of large sums.
         if error > 10.0 ** (digits - 16) * problem.norm2:
             return error
@@ -429,6 +447,7 @@ def solve_cd(
     change, converged = np.inf, False
     for i in range(max_iter):
         A_new, M_new = _extrapolate(problem, A, M, A_old, M_old, beta)
+        problem.fill_holes(A_new, M_new)
         P, Q, sums = sweep_pass(problem, A_new, M_new)
         new_dead = update_endmembers(
             P, Q, M_new, unit=problem.unit, n_inner=problem.n_inner
@@ -461,7 +480,8 @@ def solve_cd(
             if change < tol:
                 converged = True
                 break
-    if problem.X.dtype != np.float64:
+    if problem.X.dtype != np.float64 or problem.holes is not None:
+        # Of single precision, or of cells that were filled otherwise meanwhile.
         products = None
     error = residual(problem, A, M, *(products or ()), digits=12)
     return Solution(A, M, curve[-1], curve, len(curve), converged, change, error)
@@ -527,11 +547,17 @@ def solve_abundances(problem, M, *, tol, max_iter=500):
     A = np.zeros((X.shape[0], K), dtype=X.dtype)
     right, G = problem.rows_times(M), M @ M.T
     H = G + problem.delta2
+    alpha = 0.0 if problem.root or problem.simplex else problem.alpha
     for rows in chunks_of(X):
         # Exact without the graph and with the lasso: where the others start.
         C = np.asarray(X[rows] @ right, dtype=np.float64) + problem.delta2
-        C -= 0.0 if problem.root or problem.simplex else problem.alpha
+        C -= alpha
         solve_rows(H, C, problem.simplex, A[rows])
+        if problem.holes is not None:
+            solve_rows_with_holes(
+                problem.holes.X[rows], M, problem.simplex, A[rows],
+                delta2=problem.delta2, alpha=alpha,
+            )  # fmt: skip
     rooted = problem.root and problem.alpha > 0
     if problem.lam == 0 and not rooted:
         return A, True
@@ -543,6 +569,9 @@ def solve_abundances(problem, M, *, tol, max_iter=500):
     B = np.ascontiguousarray(X @ right)
     # The objective flattens out before the abundances stand still.
     for _ in range(max_iter):
+        if problem.holes is not None:
+            problem.fill_holes(A, M)
+            B = np.ascontiguousarray(X @ right)
         before = A.copy()
         sweep_rows(problem, A, B, G, 0, np.zeros(5), mode, 1)
         moved = np.abs(A - before).max(initial=0.0)

@@ -78,6 +78,10 @@ class Starts:
         refined : bool
             Whether they solve the smaller problem for all samples.
         """
+        holes = problem.holes is not None
+        if holes:
+            # The guesses in the holes are good enough for a start.
+            problem = replace(problem, holes=None, norm2=None)
         small = _compressed(problem, self.n_components, rng)
         candidates = self._candidates(problem, small, rng)
         candidates = [self._scaled(problem, M) for M in candidates]
@@ -94,7 +98,7 @@ class Starts:
         found = _refine(small, M, max_iter, max(tol, _REFINED_TOL))
         if found.A.shape[0] == problem.X.shape[0]:
             A = found.A.astype(problem.X.dtype, copy=False)
-            return A, found.M, found.converged
+            return A, found.M, found.converged and not holes
         return problem.laid_out(_abundances(problem, found.M)), found.M, False
 
     def _candidates(self, problem, small, rng):

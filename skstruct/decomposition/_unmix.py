@@ -16,11 +16,12 @@ def unmix(cube, n_components, *, mask=None, method="normalize", **params):
     Parameters
     ----------
     cube : array-like of shape (rows, columns, bands)
-        Non-negative values in any unit.
+        Non-negative values in any unit; NaN where a value is missing.
     n_components : int
         Number of endmembers.
     mask : array-like of bool of shape (rows, columns), default=None
-        True where a pixel takes part. None: everywhere.
+        True where a pixel takes part. None: everywhere. A pixel without any value
+        (all NaN) does not in any case.
     method : {"normalize", "calibrate", "fcls"}, default="normalize"
         How abundances are made to sum to one; see
         :meth:`StructuredSparseNMF.abundances`.
@@ -51,8 +52,12 @@ def unmix(cube, n_components, *, mask=None, method="normalize", **params):
     (40, 40, 4)
     """
     cube = check_array(
-        cube, dtype=list(FLOAT_DTYPES), allow_nd=True, input_name="cube"
-    )  # fmt: skip
+        cube,
+        dtype=list(FLOAT_DTYPES),
+        allow_nd=True,
+        ensure_all_finite="allow-nan",
+        input_name="cube",
+    )
     if cube.ndim != 3:
         raise ValueError(
             f"cube must have shape (rows, columns, bands), got {cube.ndim} dimensions."
@@ -61,21 +66,22 @@ def unmix(cube, n_components, *, mask=None, method="normalize", **params):
     if mask is None:
         inside = np.ones(shape, dtype=bool)
     else:
-        inside = np.asarray(mask)
+        inside = np.array(mask)
         if inside.shape != shape or inside.dtype != bool:
             raise ValueError(
                 f"mask must be boolean of shape {shape}, got {inside.dtype} of shape "
                 f"{inside.shape}."
             )
-        if not inside.any():
-            raise ValueError("mask leaves no pixel.")
+    inside &= ~np.isnan(cube).all(axis=2)
+    if not inside.any():
+        raise ValueError("mask leaves no pixel that has a value.")
     X = np.ascontiguousarray(cube[inside])
-    scale = float(X.max())
+    scale = float(np.nanmax(X))
     if not scale > 0:
         raise ValueError("cube has no positive entry inside the mask.")
     X = X / X.dtype.type(scale)
     estimator = StructuredSparseNMF(
-        n_components, image_shape=shape, mask=None if mask is None else inside, **params
+        n_components, image_shape=shape, mask=None if inside.all() else inside, **params
     ).fit(X)
     A, M = estimator.abundances(
         X if method == "fcls" else None, method=method, return_endmembers=True

@@ -3,12 +3,16 @@
 import itertools
 
 import numpy as np
+from scipy.linalg import block_diag
 from scipy.optimize import nnls
 
 
 def objective(X, A, M, W=None, lam=0.0, alpha=0.0, q=1.0, delta=0.0):
-    """1/2 ||X - AM||^2 + lam/2 Tr(A' Lap A) + alpha sum A^q + delta^2/2 (1 - sum)^2."""
-    value = 0.5 * np.sum((X - A @ M) ** 2) + alpha * np.sum(A**q)
+    """1/2 ||X - AM||^2 + lam/2 Tr(A' Lap A) + alpha sum A^q + delta^2/2 (1 - sum)^2.
+
+    Cells of X that are NaN are left out.
+    """
+    value = 0.5 * np.nansum((X - A @ M) ** 2) + alpha * np.sum(A**q)
     if W is not None:
         laplacian = np.diag(W.sum(axis=1)) - W
         value += 0.5 * lam * np.trace(A.T @ laplacian @ A)
@@ -73,14 +77,15 @@ def quadratic_program(H, c, simplex):
 def convex_abundances(X, M, W, lam, alpha, delta=0.0):
     """The exact minimiser over A >= 0 for fixed M and the lasso, all pixels at once.
 
-    1/2 a'Ha - c'a with H = I (x) (G + delta^2 11') + lam Lap (x) I is a least squares
+    1/2 a'Ha - c'a with H = diag(G_n + delta^2 11') + lam Lap (x) I, where G_n is the
+    Gram matrix of the endmembers in the known bands of pixel n, is a least squares
     problem in the Cholesky factor of H, solved by the active-set method of scipy.
     """
     N, K = X.shape[0], M.shape[0]
     laplacian = np.diag(W.sum(axis=1)) - W
-    G = M @ M.T + delta**2
-    H = np.kron(np.eye(N), G) + lam * np.kron(laplacian, np.eye(K))
-    c = (X @ M.T + delta**2 - alpha).ravel()
+    grams = [M[:, known] @ M[:, known].T + delta**2 for known in ~np.isnan(X)]
+    H = block_diag(*grams) + lam * np.kron(laplacian, np.eye(K))
+    c = (np.nan_to_num(X) @ M.T + delta**2 - alpha).ravel()
     L = np.linalg.cholesky(H)
     return nnls(L.T, np.linalg.solve(L, c), maxiter=100 * N * K)[0].reshape(N, K)
 
