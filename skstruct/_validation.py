@@ -7,6 +7,9 @@ from sklearn.utils.validation import check_array, check_consistent_length, valid
 
 FLOAT_DTYPES = (np.float64, np.float32)
 
+# Above it squares of deviations could overflow.
+_LARGEST_VALUE = np.float64(1e100)
+
 
 def check_at_most(value, limit, name, limit_text):
     """Raise unless ``value <= limit``.
@@ -82,3 +85,23 @@ def validate_two_views(estimator, X, y, *, reset, min_samples=2, **check_params)
     y = check_array(y, ensure_2d=False, input_name="y", **check_params)
     check_consistent_length(X, y)
     return X, y.reshape(-1, 1) if y.ndim == 1 else y
+
+
+def check_magnitude(X, name="X"):
+    """Refuse finite values whose squares would not be finite."""
+    # Two reductions pass over X without a temporary array; NaN is let through.
+    if X.size == 0:
+        return X
+    largest = max(np.fmax.reduce(X, None), -np.fmin.reduce(X, None))
+    if largest <= _LARGEST_VALUE:
+        return X
+    with np.errstate(invalid="ignore"):
+        too_large = np.abs(X) > _LARGEST_VALUE
+    if too_large.any():
+        row, column = np.argwhere(np.atleast_2d(too_large))[0]
+        value = np.atleast_2d(X)[row, column]
+        raise ValueError(
+            f"{name} has the value {value:g} in row {row}, column {column}; absolute "
+            f"values must be at most {_LARGEST_VALUE:g}, or their squares overflow."
+        )
+    return X

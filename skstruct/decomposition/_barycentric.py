@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 from .._callbacks import CallbackSupportMixin, fit_callbacks
 from .._manifolds import resolve_manifold, symmetric_rows
 from .._scores import gaussian_log_density
-from .._validation import FLOAT_DTYPES, check_at_most
+from .._validation import FLOAT_DTYPES, check_at_most, check_magnitude
 from ._barycentric_fit import ReferenceFinder
 from ._barycentric_models import SpaceFormModel, model_class
 
@@ -348,6 +348,7 @@ class BarycentricSubspaceAnalysis(
             manifold.name in _FLAT_SHAPES or not hasattr(self, "_point_shape")
         ):
             self._point_shape = X.shape[1:]
+        check_magnitude(X)
         return manifold.encode(X, normalize=self.normalize), X.dtype
 
     def _sample_weights(self, sample_weight, X, n):

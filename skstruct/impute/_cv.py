@@ -224,7 +224,14 @@ def entry_folds(cv, random_state, X):
     if isinstance(cv, Integral):
         seed = check_random_state(random_state).randint(2**31 - 1)
         cv = EntrywiseKFold(cv, random_state=seed)
-    return cv.split(X)
+    folds = list(cv.split(X))
+    if not all(np.any(test) for _, test in folds):
+        n_samples, n_features = X.shape
+        raise ValueError(
+            f"A fold of cv={len(folds)} hides no entry of X (n_samples={n_samples}, "
+            f"n_features={n_features}): rows and columns keep one observed entry each."
+        )
+    return folds
 
 
 def split_entries(X, train, test):

@@ -9,8 +9,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from .._parallel import run_tasks
+from .._validation import check_magnitude
 from . import _gaussian
-from ._density import check_magnitude
 from ._online import OnlineMixture
 from ._refine import refine, rest_of
 from ._stream import Stream, empty

@@ -8,31 +8,11 @@ from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from .._validation import check_magnitude
 from . import _gaussian
 
-# Above it squares of deviations could overflow.
-_LARGEST_VALUE = 1e100
 # Rows conditioned at once, as entries of the (n, K, D) array of filled rows.
 _FILLED = 2**21
-
-
-def check_magnitude(X, name="X"):
-    """Refuse finite values whose squares would not be finite."""
-    # Two reductions pass over X without a temporary array; NaN is let through.
-    if X.size == 0 or max(np.fmax.reduce(X, None), -np.fmin.reduce(X, None)) <= (
-        _LARGEST_VALUE
-    ):
-        return X
-    with np.errstate(invalid="ignore"):
-        too_large = np.abs(X) > _LARGEST_VALUE
-    if too_large.any():
-        row, column = np.argwhere(np.atleast_2d(too_large))[0]
-        value = np.atleast_2d(X)[row, column]
-        raise ValueError(
-            f"{name} has the value {value:g} in row {row}, column {column}; absolute "
-            f"values must be at most {_LARGEST_VALUE:g}, or their squares overflow."
-        )
-    return X
 
 
 class RestArrays:

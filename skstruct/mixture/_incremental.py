@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils.validation import validate_data
 
-from ._density import MixtureMethods, check_magnitude
+from .._validation import check_magnitude
+from ._density import MixtureMethods
 from ._online import OnlineMixture
 from ._refine import merge_stream
 from ._stream import Stream

@@ -14,9 +14,9 @@ from sklearn.utils.validation import validate_data
 from .._base import StructEstimator
 from .._callbacks import CallbackSupportMixin, fit_callbacks
 from .._parallel import run_tasks
-from .._validation import check_at_most
+from .._validation import check_at_most, check_magnitude
 from . import _gaussian
-from ._density import MixtureMethods, RestArrays, check_magnitude
+from ._density import MixtureMethods, RestArrays
 from ._online import spread_of
 
 # Batch EM steps of every start on the first rows.

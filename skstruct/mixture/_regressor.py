@@ -4,8 +4,9 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.utils.validation import validate_data
 
+from .._validation import check_magnitude
 from . import _gaussian
-from ._density import _FILLED, check_magnitude
+from ._density import _FILLED
 from ._online import OnlineMixture
 
 

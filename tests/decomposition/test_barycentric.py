@@ -489,6 +489,7 @@ def test_score_of_the_full_space_has_no_residual():
          r"C\(4, 3\) subsets.*max_evals=10.*'exchange' or 'forward'"),
         ({"strategy": "flag", "max_evals": 10}, np.eye(4), "'exchange' or 'forward'"),
         ({"p": 0.0}, np.eye(4), "'p' parameter"),
+        ({"manifold": "euclidean"}, 1e120 * np.eye(4), "row 0, column 0; absolute"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(options, X, message):

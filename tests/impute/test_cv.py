@@ -78,6 +78,12 @@ def test_biscale_standardises_rows_and_columns_together():
     assert_allclose(S.row_mean, out.row_mean, atol=1e-10)
 
 
+@pytest.mark.parametrize("cls", [SVTImputerCV, SoftImputerCV])
+def test_a_table_in_which_nothing_can_be_hidden(cls):
+    with pytest.raises(ValueError, match="hides no entry of X.*n_features=1"):
+        cls().fit(np.arange(20.0)[:, None])
+
+
 def test_biscale_parts_can_be_switched_off():
     X = np.random.default_rng(0).normal(3, 2, (30, 6))
     out = biscale(X, row_center=False, row_scale=False)
