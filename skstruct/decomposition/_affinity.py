@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from .._validation import FLOAT_DTYPES
-from ._ss_nmf_kernels import count_neighbours, pair_distances, window_distances
+from ._affinity_kernels import count_neighbours, pair_distances, window_distances
 
 
 @validate_params(

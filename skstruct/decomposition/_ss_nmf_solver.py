@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import sparse
 
+from ._affinity_kernels import band_edges, edge_bands
 from ._ss_nmf_holes import Holes, solve_rows_with_holes
 from ._ss_nmf_kernels import (
     CROSS,
@@ -22,8 +23,6 @@ from ._ss_nmf_kernels import (
     ROOTS,
     TO_ONE,
     WIDTH,
-    band_edges,
-    edge_bands,
     extrapolate,
     extrapolate_endmembers,
     graph_sums,
