@@ -47,7 +47,11 @@ def make_engine(slices, k, *, memory_limit=2**30):
 
 
 class _Engine:
-    """What all engines share: the squared norm of the (imputed) data."""
+    """What engines share: the norm of the (imputed) data, line searches by trial.
+
+    Of a line search the products at the trial point are formed, not those along the
+    direction: if the step is kept they are those of the next iteration.
+    """
 
     def __init__(self, slices):
         self.slices = slices
@@ -58,6 +62,23 @@ class _Engine:
         if self.has_missing:
             self._values = slices.fill[slices.missing[0]]
             self.norm2 = slices.norm2 + float(self._values @ self._values)
+
+    def probe(self, D, trial):
+        self.D, self._trial = D, trial
+        self._from = self.A, self.inner()
+        self.start(self.A + trial * D)
+
+    def bend(self, R, slope, slack):
+        # From f(A + trial D) - f(A), unless rounding eats it up.
+        before = float(np.vdot(self._from[1], R))
+        after = float(np.vdot(self.inner(), R))
+        if 16 * _EPS * max(abs(before), abs(after)) <= slack * self._trial**2:
+            return (after - before - self._trial * slope) / self._trial**2
+        return self._bend_along(R)
+
+    def move(self, step):
+        if step != self._trial:
+            self.start(self._from[0] + step * self.D)
 
     def _predict_missing(self, R):
         """New values of the missing cells and their change; updates the norm."""
@@ -70,10 +91,13 @@ class _Engine:
 
 
 class DenseEngine(_Engine):
-    """Dense slices; P and Q are kept and moved along with A.
+    """Dense slices; P and Q are kept.
 
     Many small slices are stored slices last: one batch of n products (k x n)(n x m)
-    instead of m products with n rows each.
+    instead of m products with n rows each. For those, moving P and Q would take as
+    long as forming them. Others are moved along with A: forming a product anew, once
+    a trial step is not kept, would cost more; and of products in single precision
+    differences are too rough.
     """
 
     def __init__(self, slices, k, *, memory_limit=2**30):
@@ -87,33 +111,48 @@ class DenseEngine(_Engine):
             X = np.ascontiguousarray(X.transpose(1, 2, 0))
         self.X = X
         self.k = k
-        self._P, self._Q, self._PD, self._QD = (np.empty((n, m * k)) for _ in range(4))
+        self._P, self._Q = (np.empty((n, m * k)) for _ in range(2))
         self._single = np.empty((n, m * k), dtype=X.dtype) if X.dtype != float else None
+        self._by_trial = self.slices_last and self._single is None
+        if not self._by_trial:
+            self._PD, self._QD = (np.empty((n, m * k)) for _ in range(2))
 
     def start(self, A):
-        self.A = A
+        self.A, self._B = A, None
         self._products(A, self._P, self._Q)
 
     def probe(self, D, trial):
+        if self._by_trial:
+            return super().probe(D, trial)
         self.D = D
         self._products(D, self._PD, self._QD)
 
+    def bend(self, R, slope, slack):
+        if self._by_trial:
+            return super().bend(R, slope, slack)
+        return float(np.vdot(self.D, self._PD @ self._out))
+
     def move(self, step):
-        self.A = self.A + step * self.D
+        if self._by_trial:
+            return super().move(step)
+        self.A, self._B = self.A + step * self.D, None
         for kept, along in ((self._P, self._PD), (self._Q, self._QD)):
             add_scaled(kept.reshape(-1), step, along.reshape(-1))
 
     def scale(self, factor):
-        self.A = factor * self.A
+        self.A, self._B = factor * self.A, None
         self._P *= factor
         self._Q *= factor
 
     def inner(self):
-        B = self.A.T @ self._P
-        if self.slices_last:
-            return B.reshape(self.k, self.k, self.m)
-        B = B.reshape(self.k, self.m, self.k)
-        return np.ascontiguousarray(B.transpose(0, 2, 1))
+        if self._B is None:
+            B = self.A.T @ self._P
+            if self.slices_last:
+                self._B = B.reshape(self.k, self.k, self.m)
+            else:
+                B = B.reshape(self.k, self.m, self.k)
+                self._B = np.ascontiguousarray(B.transpose(0, 2, 1))
+        return self._B
 
     def pull(self, R):
         self._out, back = self._couplings(R)
@@ -121,14 +160,17 @@ class DenseEngine(_Engine):
         F += self._Q @ back
         return F
 
-    def bend(self, R, slope, slack):
-        return float(np.vdot(self.D, self._PD @ self._out))
+    def _bend_along(self, R):
+        PD = np.empty_like(self._P)
+        self._one_side(self.D, PD, False)
+        return float(np.vdot(self.D, PD @ self._out))
 
     def impute(self, R):
         values, change = self._predict_missing(R)
         t, i, j = self.slices.missing
         X = self.X.transpose(2, 0, 1) if self.slices_last else self.X
         X[t, i, j] = values
+        self._B = None
         correct_products(
             t, i, j, change, self.A, self._by_slice(self._P), self._by_slice(self._Q)
         )
@@ -178,9 +220,7 @@ class DenseEngine(_Engine):
 class SparseEngine(_Engine):
     """Sparse slices; products are formed for non-empty rows and columns only.
 
-    Of a line search the products at the trial point are formed, not those along the
-    direction: if the step is kept they are those of the next iteration. P is written
-    by a pass over X and read by one over P, and Q used where it is formed.
+    P is written by a pass over X and read by one over P; Q is used where it is formed.
     """
 
     def __init__(self, slices, k, *, memory_limit=2**30):
@@ -215,21 +255,9 @@ class SparseEngine(_Engine):
         self.A = np.ascontiguousarray(A)
         self._B = self._inner_products(self.A, self._P)
 
-    def probe(self, D, trial):
-        self.D, self._trial = np.ascontiguousarray(D), trial
-        self._from = self.A, self._B
-        self.start(self.A + trial * self.D)
-
-    def bend(self, R, slope, slack):
-        # From f(A + trial D) - f(A), unless rounding eats it up.
-        before, after = np.vdot(self._from[1], R), np.vdot(self._B, R)
-        if 16 * _EPS * max(abs(before), abs(after)) <= slack * self._trial**2:
-            return float(after - before - self._trial * slope) / self._trial**2
-        return float(np.vdot(self._inner_products(self.D, np.empty(0)), R))
-
-    def move(self, step):
-        if step != self._trial:
-            self.start(self._from[0] + step * self.D)
+    def _bend_along(self, R):
+        D = np.ascontiguousarray(self.D)
+        return float(np.vdot(self._inner_products(D, np.empty(0)), R))
 
     def scale(self, factor):
         self.A = factor * self.A

@@ -50,8 +50,10 @@ class Penalties:
         The fit does not change; without this step the common scale of the factors
         creeps to its optimum over hundreds of iterations.
         """
+        if not (self.alpha_A and self.alpha_R) or self.l1_A:
+            return 1.0
         square, relations = float(np.vdot(A, A)), float(np.vdot(R, R))
-        if not (self.alpha_A and self.alpha_R and square and relations) or self.l1_A:
+        if not (square and relations):
             return 1.0
         ratio = 2.0 * self.alpha_R * relations / (self.alpha_A * square)
         return ratio ** (1.0 / 6.0)
