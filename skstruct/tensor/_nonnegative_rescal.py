@@ -132,8 +132,8 @@ class NonnegativeRESCAL(RelationalModel):
     iteration: (1) coordinate descent for all R_t given A; (2) coordinate descent for
     Z on the quadratic in which one of the two A is held fixed; (3) the objective
     along A + s (Z - A) is a quartic polynomial in s whose coefficients cost two data
-    products. The step is its exact minimiser, or the step of the iteration before if
-    that gains 99 % as much.
+    products. The step is its exact minimiser, or that of the iteration before if this
+    gains 99 % as much.
 
     Groups are identified only if each has some nearly exclusive members. Where they
     are not, many A fit equally well; the rank found by ``score`` is still right.

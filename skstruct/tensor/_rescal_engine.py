@@ -72,7 +72,7 @@ class _Engine:
         # From f(A + trial D) - f(A), unless rounding eats it up.
         before = float(np.vdot(self._from[1], R))
         after = float(np.vdot(self.inner(), R))
-        if 16 * _EPS * max(abs(before), abs(after)) <= slack * self._trial**2:
+        if 16 * _EPS * max(abs(before), abs(after)) < slack * self._trial**2:
             return (after - before - self._trial * slope) / self._trial**2
         return self._bend_along(R)
 
@@ -184,7 +184,8 @@ class DenseEngine(_Engine):
         """R as matrices behind P and Q: ``F = P @ out + Q @ back``."""
         size = self.m * self.k
         if self.slices_last:
-            return R.reshape(self.k, size).T, R.transpose(0, 2, 1).reshape(size, self.k)
+            back = R.transpose(1, 0, 2).reshape(self.k, size)
+            return R.reshape(self.k, size).T, back.T
         return (
             R.transpose(2, 1, 0).reshape(size, self.k),
             R.transpose(2, 0, 1).reshape(size, self.k),

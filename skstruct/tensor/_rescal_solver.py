@@ -133,13 +133,15 @@ def line_quartic(engine, A, D, F, E, moments, penalties, trial):
 def choose_step(c1, c2, c3, c4, trial, longest):
     """Step and change of the objective: the best, or the trial if that is as good.
 
-    Sparse products are formed at the trial point and are then those of the next
-    iteration. As good is a gain of 99 % of the best step's; a trial of the length of
-    the step before reaches that in nearly all iterations.
+    Where products were formed at the trial point, they are then those of the next
+    iteration. As good is a gain of 99 % of the best step's; the best step of the
+    iteration before mostly reaches that.
+
+    Returns ``(step, change, best step)``.
     """
-    step, change = minimise_quartic(c1, c2, c3, c4, longest)
+    best, change = minimise_quartic(c1, c2, c3, c4, longest)
     kept = trial * (c1 + trial * (c2 + trial * (c3 + trial * c4)))
-    return (trial, kept) if kept <= _KEEP * change else (step, change)
+    return (trial, kept, best) if kept <= _KEEP * change else (best, change, best)
 
 
 class NonnegativeSteps:
@@ -240,8 +242,8 @@ class State:
     R: np.ndarray
     history: list
     n_iter: int = 0
-    step: float = 1.0
-    """Length of the last step, the trial of the next one."""
+    trial: float = 1.0
+    """Step to be tried next: the best one of the iteration before."""
     calm: int = 0
     """Iterations in a row that improved by less than the tolerance."""
 
@@ -282,12 +284,13 @@ def alternate(engine, state, steps, penalties, *, n_iter, tol, report=None):
 
         F = engine.pull(R)
         D, longest = steps.direction(A, F, E)
-        trial = min(state.step, longest)
+        trial = min(state.trial, longest)
         quartic = line_quartic(engine, A, D, F, E, moments, penalties, trial)
-        step, change = choose_step(*quartic, trial, longest)
+        step, change, best = choose_step(*quartic, trial, longest)
         engine.move(step)
+        if best > 0.0:
+            state.trial = best
         if step > 0.0:
-            state.step = step
             engine.A = steps.land(engine.A)
         value = max(value + change, 0.0)
         factor = penalties.balance(engine.A, R)

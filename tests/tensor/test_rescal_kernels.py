@@ -112,7 +112,7 @@ def test_line_search_coefficients_are_those_of_the_objective(form):
     got = solver.line_quartic(engine, A, D, F, E, moments, none, 1.0)
     assert_allclose(got, (c1, c2, c3, c4), rtol=1e-9)
     for upper in (0.1, 1.0, 10.0):
-        step, value = solver.choose_step(*got, upper, upper)
+        step, value, _ = solver.choose_step(*got, upper, upper)
         want = kernels.minimise_quartic(c1, c2, c3, c4, upper)
         if step != upper:
             assert_allclose((step, value), want, rtol=1e-7, atol=1e-9)
@@ -133,8 +133,9 @@ def test_line_search_coefficients_are_those_of_the_objective(form):
 def test_a_trial_step_is_kept_if_it_is_as_good_as_the_best(c1, c2, c3, c4, trial):
     best, least = kernels.minimise_quartic(c1, c2, c3, c4, 10.0)
     gain = trial * (c1 + trial * (c2 + trial * (c3 + trial * c4)))
-    step, change = solver.choose_step(c1, c2, c3, c4, trial, 10.0)
+    step, change, following = solver.choose_step(c1, c2, c3, c4, trial, 10.0)
     assert (step, change) == ((trial, gain) if gain <= 0.99 * least else (best, least))
+    assert following == best
     assert change <= 0.99 * least
 
 
