@@ -53,6 +53,9 @@ class _Engine:
     direction: if the step is kept they are those of the next iteration.
     """
 
+    # Whether products are moved along with A, which adds up rounding.
+    drifts = False
+
     def __init__(self, slices):
         self.slices = slices
         self.n, self.m = slices.n_entities, slices.n_relations
@@ -114,6 +117,7 @@ class DenseEngine(_Engine):
         self._P, self._Q = (np.empty((n, m * k)) for _ in range(2))
         self._single = np.empty((n, m * k), dtype=X.dtype) if X.dtype != float else None
         self._by_trial = self.slices_last and self._single is None
+        self.drifts = not self._by_trial
         if not self._by_trial:
             self._PD, self._QD = (np.empty((n, m * k)) for _ in range(2))
 
@@ -386,6 +390,7 @@ class CompressedEngine:
         self.basis = basis
         self.small = small
         self.has_missing = False
+        self.drifts = small.drifts
         self.norm2 = self.observed_norm2 = small.norm2
 
     def another(self):

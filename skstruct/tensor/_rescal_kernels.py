@@ -127,12 +127,17 @@ def _times_gram(r, G, T, width):
     k = G.shape[0]
     for a in range(k):
         for b in range(k):
+            x = G[0, b]
             for w in range(width):
-                T[a, b, w] = 0.0
-            for c in range(k):
-                x = G[c, b]
+                T[a, b, w] = r[a, 0, w] * x
+            for c in range(1, k - 1, 2):
+                x, y = G[c, b], G[c + 1, b]
                 for w in range(width):
-                    T[a, b, w] += r[a, c, w] * x
+                    T[a, b, w] += r[a, c, w] * x + r[a, c + 1, w] * y
+            if k % 2 == 0:
+                x = G[k - 1, b]
+                for w in range(width):
+                    T[a, b, w] += r[a, k - 1, w] * x
 
 
 @jit(**_SUMS)

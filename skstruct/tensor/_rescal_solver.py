@@ -270,9 +270,10 @@ def alternate(engine, state, steps, penalties, *, n_iter, tol, report=None):
         if state.converged():
             return True
         if state.n_iter and state.n_iter % _REFRESH == 0:
-            # Products moved along with A drift by rounding.
-            state.A, state.R = steps.regauge(state.A, state.R)
-            engine.start(state.A)
+            A, state.R = steps.regauge(state.A, state.R)
+            if engine.drifts or A is not state.A:
+                engine.start(A)
+            state.A = A
         A = state.A
         if engine.has_missing and state.n_iter:
             engine.impute(state.R)
