@@ -84,7 +84,8 @@ class NonnegativeRESCAL(RelationalModel):
         exact iterations. For large n and fully observed data.
     memory_limit : float, default=2**30
         Bytes that products of the data with the factors may take. Above it they are
-        formed slice by slice and not kept, which needs 2 more passes an iteration.
+        formed slice by slice and not kept, which needs two more passes over dense
+        slices an iteration, one more over sparse ones.
     score_method : {"block", "full"}, default="block"
         What ``score`` measures; see there.
     score_folds : int, default=2
@@ -131,14 +132,16 @@ class NonnegativeRESCAL(RelationalModel):
     iteration: (1) coordinate descent for all R_t given A; (2) coordinate descent for
     Z on the quadratic in which one of the two A is held fixed; (3) the objective
     along A + s (Z - A) is a quartic polynomial in s whose coefficients cost two data
-    products; its exact minimiser is taken.
+    products. The step is its exact minimiser, or that of the iteration before if this
+    gains 99 % as much.
 
     Groups are identified only if each has some nearly exclusive members. Where they
     are not, many A fit equally well; the rank found by ``score`` is still right.
 
     Cost: ``4 m n^2 k`` operations (dense) or ``4 nnz k`` (sparse) an iteration, all
-    else is ``O(n m k^2 + m k^3)``; memory beside X: 4 m n k numbers. Arrays that are
-    memory-mapped are read slice by slice.
+    else is ``O(n m k^2 + m k^3)``; memory beside X: 4 m n k numbers for dense slices,
+    k for each non-empty row of sparse ones. Arrays that are memory-mapped are read
+    slice by slice.
 
     References
     ----------

@@ -5,9 +5,9 @@ All solvers see the data through one interface. With ``P_t = X_t A``, ``Q_t = X_
 ``start(A)``            take A, form the products;
 ``inner()``             ``B_t = A' P_t`` as (k, k, m);
 ``pull(R)``             ``F = sum_t P_t R_t' + Q_t R_t`` as (n, k);
-``probe(D)``            form the products along a direction D;
-``bend(R)``             ``sum_t <D' X_t D, R_t>``;
-``move(step)``          ``A + step D`` and its products, without touching the data;
+``probe(D, trial)``     form the products along a direction D, or at ``A + trial D``;
+``bend(R, slope, slack)``  ``sum_t <D' X_t D, R_t>``, where `slope` is ``<D, F>``;
+``move(step)``          ``A + step D`` and its products; free where step is trial;
 ``scale(factor)``       ``factor A`` likewise;
 ``impute(R)``           refill missing cells with ``a_i' R_t a_j``.
 """
@@ -21,7 +21,6 @@ from ._rescal_kernels import (
     add_scaled,
     cell_values,
     correct_products,
-    sparse_move,
     sparse_products,
     sparse_pull,
     sparse_pull_products,
@@ -29,16 +28,18 @@ from ._rescal_kernels import (
 
 # Slices of this many entities or more fit the first caches one at a time only.
 _LARGE = 256
+# Up to this rank, and from so many nonzeros, the two seconds pay that it takes to
+# compile the sparse products for the very rank, once on a machine.
+_STRAIGHT_RANK = 16
+_STRAIGHT_SIZE = 100_000
+_EPS = np.finfo(np.float64).eps
 
 
 def make_engine(slices, k, *, memory_limit=2**30):
     """The engine for `slices`: stored products if 4 m n k numbers fit the limit."""
     m, n = slices.n_relations, slices.n_entities
     if slices.csr is not None:
-        engine = SparseEngine(slices, k)
-        # P and its like along the direction of the line search.
-        fits = 2 * 8 * k * engine.n_stored_rows <= memory_limit
-        return engine if fits else StreamingEngine(slices)
+        return SparseEngine(slices, k, memory_limit=memory_limit)
     # Beside the data: P, Q, and both along the direction of the line search.
     if 4 * 8 * m * n * k > memory_limit:
         return StreamingEngine(slices)
@@ -46,7 +47,14 @@ def make_engine(slices, k, *, memory_limit=2**30):
 
 
 class _Engine:
-    """What all engines share: the squared norm of the (imputed) data."""
+    """What engines share: the norm of the (imputed) data, line searches by trial.
+
+    Of a line search the products at the trial point are formed, not those along the
+    direction: if the step is kept they are those of the next iteration.
+    """
+
+    # Whether products are moved along with A, which adds up rounding.
+    drifts = False
 
     def __init__(self, slices):
         self.slices = slices
@@ -57,6 +65,23 @@ class _Engine:
         if self.has_missing:
             self._values = slices.fill[slices.missing[0]]
             self.norm2 = slices.norm2 + float(self._values @ self._values)
+
+    def probe(self, D, trial):
+        self.D, self._trial = D, trial
+        self._from = self.A, self.inner()
+        self.start(self.A + trial * D)
+
+    def bend(self, R, slope, slack):
+        # From f(A + trial D) - f(A), unless rounding eats it up.
+        before = float(np.vdot(self._from[1], R))
+        after = float(np.vdot(self.inner(), R))
+        if 16 * _EPS * max(abs(before), abs(after)) < slack * self._trial**2:
+            return (after - before - self._trial * slope) / self._trial**2
+        return self._bend_along(R)
+
+    def move(self, step):
+        if step != self._trial:
+            self.start(self._from[0] + step * self.D)
 
     def _predict_missing(self, R):
         """New values of the missing cells and their change; updates the norm."""
@@ -69,10 +94,13 @@ class _Engine:
 
 
 class DenseEngine(_Engine):
-    """Dense slices; P and Q are kept and moved along with A.
+    """Dense slices; P and Q are kept.
 
     Many small slices are stored slices last: one batch of n products (k x n)(n x m)
-    instead of m products with n rows each.
+    instead of m products with n rows each. For those, moving P and Q would take as
+    long as forming them. Others are moved along with A: forming a product anew, once
+    a trial step is not kept, would cost more; and of products in single precision
+    differences are too rough.
     """
 
     def __init__(self, slices, k, *, memory_limit=2**30):
@@ -86,33 +114,49 @@ class DenseEngine(_Engine):
             X = np.ascontiguousarray(X.transpose(1, 2, 0))
         self.X = X
         self.k = k
-        self._P, self._Q, self._PD, self._QD = (np.empty((n, m * k)) for _ in range(4))
+        self._P, self._Q = (np.empty((n, m * k)) for _ in range(2))
         self._single = np.empty((n, m * k), dtype=X.dtype) if X.dtype != float else None
+        self._by_trial = self.slices_last and self._single is None
+        self.drifts = not self._by_trial
+        if not self._by_trial:
+            self._PD, self._QD = (np.empty((n, m * k)) for _ in range(2))
 
     def start(self, A):
-        self.A = A
+        self.A, self._B = A, None
         self._products(A, self._P, self._Q)
 
-    def probe(self, D):
+    def probe(self, D, trial):
+        if self._by_trial:
+            return super().probe(D, trial)
         self.D = D
         self._products(D, self._PD, self._QD)
 
+    def bend(self, R, slope, slack):
+        if self._by_trial:
+            return super().bend(R, slope, slack)
+        return float(np.vdot(self.D, self._PD @ self._out))
+
     def move(self, step):
-        self.A = self.A + step * self.D
+        if self._by_trial:
+            return super().move(step)
+        self.A, self._B = self.A + step * self.D, None
         for kept, along in ((self._P, self._PD), (self._Q, self._QD)):
             add_scaled(kept.reshape(-1), step, along.reshape(-1))
 
     def scale(self, factor):
-        self.A = factor * self.A
+        self.A, self._B = factor * self.A, None
         self._P *= factor
         self._Q *= factor
 
     def inner(self):
-        B = self.A.T @ self._P
-        if self.slices_last:
-            return B.reshape(self.k, self.k, self.m)
-        B = B.reshape(self.k, self.m, self.k)
-        return np.ascontiguousarray(B.transpose(0, 2, 1))
+        if self._B is None:
+            B = self.A.T @ self._P
+            if self.slices_last:
+                self._B = B.reshape(self.k, self.k, self.m)
+            else:
+                B = B.reshape(self.k, self.m, self.k)
+                self._B = np.ascontiguousarray(B.transpose(0, 2, 1))
+        return self._B
 
     def pull(self, R):
         self._out, back = self._couplings(R)
@@ -120,14 +164,17 @@ class DenseEngine(_Engine):
         F += self._Q @ back
         return F
 
-    def bend(self, R):
-        return float(np.vdot(self.D, self._PD @ self._out))
+    def _bend_along(self, R):
+        PD = np.empty_like(self._P)
+        self._one_side(self.D, PD, False)
+        return float(np.vdot(self.D, PD @ self._out))
 
     def impute(self, R):
         values, change = self._predict_missing(R)
         t, i, j = self.slices.missing
         X = self.X.transpose(2, 0, 1) if self.slices_last else self.X
         X[t, i, j] = values
+        self._B = None
         correct_products(
             t, i, j, change, self.A, self._by_slice(self._P), self._by_slice(self._Q)
         )
@@ -141,7 +188,8 @@ class DenseEngine(_Engine):
         """R as matrices behind P and Q: ``F = P @ out + Q @ back``."""
         size = self.m * self.k
         if self.slices_last:
-            return R.reshape(self.k, size).T, R.transpose(0, 2, 1).reshape(size, self.k)
+            back = R.transpose(1, 0, 2).reshape(self.k, size)
+            return R.reshape(self.k, size).T, back.T
         return (
             R.transpose(2, 1, 0).reshape(size, self.k),
             R.transpose(2, 0, 1).reshape(size, self.k),
@@ -177,23 +225,20 @@ class DenseEngine(_Engine):
 class SparseEngine(_Engine):
     """Sparse slices; products are formed for non-empty rows and columns only.
 
-    P is kept and moved along with A. Q is needed once per iteration and formed then,
-    a block at a time: the same number of products, and nothing of this size to move.
-    Every pass over P does all that is due with it.
+    P is written by a pass over X and read by one over P; Q is used where it is formed.
     """
 
-    def __init__(self, slices, k):
+    def __init__(self, slices, k, *, memory_limit=2**30):
         super().__init__(slices)
         self.k = k
-        sizes = [x.nnz for x in slices.csr]
         positions, flipped, offset = [], [], 0
-        for x, size in zip(slices.csr, sizes, strict=True):
+        for x in slices.csr:
             # Positions ride along as data, so that values can be replaced later.
-            at = np.arange(offset, offset + size)
+            at = np.arange(offset, offset + x.nnz)
             x = sparse.csr_array((at, x.indices, x.indptr), x.shape)
             positions.append(x)
             flipped.append(x.T.tocsr())
-            offset += size
+            offset += x.nnz
         self.forward, self._forward_positions = _compact(positions)
         self.backward, self._backward_positions = _compact(flipped)
         self._cells = np.concatenate([x.data for x in slices.csr], dtype=np.float64)
@@ -201,12 +246,11 @@ class SparseEngine(_Engine):
             self._hidden = np.flatnonzero(np.isnan(self._cells))
             self._cells[self._hidden] = self._values
         self._order_cells()
-        self._P, self._PD = (np.empty(k * self.n_stored_rows) for _ in range(2))
-        self._moved = (1.0, 0.0)
-
-    @property
-    def n_stored_rows(self):
-        return len(self.forward[1])
+        straight = k <= _STRAIGHT_RANK and offset >= _STRAIGHT_SIZE
+        self._lanes = (0.0,) * k if straight else ()
+        size = k * len(self.forward[1])
+        # Without room for P it is formed once more where it is needed.
+        self._P = np.empty(size if 8 * size <= memory_limit else 0)
 
     def _order_cells(self):
         self._forward_data = self._cells[self._forward_positions]
@@ -214,56 +258,45 @@ class SparseEngine(_Engine):
 
     def start(self, A):
         self.A = np.ascontiguousarray(A)
-        self._moved = (1.0, 0.0)
-        self._B = np.empty((self.k, self.k, self.m))
-        sparse_products(*self.forward, self._forward_data, self.A, self._P, self._B)
+        self._B = self._inner_products(self.A, self._P)
 
-    def probe(self, D):
-        self._settle()
-        self.D = np.ascontiguousarray(D)
-        self._C = np.empty((self.k, self.k, self.m))
-        sparse_products(*self.forward, self._forward_data, self.D, self._PD, self._C)
-
-    def move(self, step):
-        self.A = self.A + step * self.D
-        factor, earlier = self._moved
-        self._moved = (factor, earlier + step)
+    def _bend_along(self, R):
+        D = np.ascontiguousarray(self.D)
+        return float(np.vdot(self._inner_products(D, np.empty(0)), R))
 
     def scale(self, factor):
         self.A = factor * self.A
-        self._moved = (factor * self._moved[0], factor * self._moved[1])
-
-    def _settle(self):
-        """Bring P and B to the present A."""
-        if self._moved == (1.0, 0.0):
-            return
-        (factor, step), self._moved = self._moved, (1.0, 0.0)
-        self._B = np.empty((self.k, self.k, self.m))
-        bounds, entity = self.forward[:2]
-        sparse_move(bounds, entity, factor, self._P, step, self._PD, self.A, self._B)
+        self._P *= factor
+        self._B *= factor**2
 
     def inner(self):
-        self._settle()
         return self._B
 
     def pull(self, R):
-        self._settle()
         F = np.zeros((self.n, self.k))
         out, back = (
             np.ascontiguousarray(R.transpose(order)) for order in ((2, 1, 0), (2, 0, 1))
         )
-        sparse_pull(*self.forward[:2], self._P, out, F)
-        sparse_pull_products(*self.backward, self._backward_data, self.A, back, F)
+        if self._P.size:
+            sparse_pull(*self.forward[:2], self._P, out, self._lanes, F)
+        else:
+            self._pull_products(self.forward, self._forward_data, out, F)
+        self._pull_products(self.backward, self._backward_data, back, F)
         return F
-
-    def bend(self, R):
-        return float(np.vdot(self._C, R))
 
     def impute(self, R):
         values, _ = self._predict_missing(R)
         self._cells[self._hidden] = values
         self._order_cells()
         self.start(self.A)
+
+    def _inner_products(self, A, P):
+        B = np.empty((self.k, self.k, self.m))
+        sparse_products(*self.forward, self._forward_data, A, self._lanes, P, B)
+        return B
+
+    def _pull_products(self, rows, data, coupling, F):
+        sparse_pull_products(*rows, data, self.A, coupling, self._lanes, F)
 
 
 def _compact(csr):
@@ -286,17 +319,19 @@ def _compact(csr):
         indices.append(x.indices[at])
         data.append(x.data[at])
     indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+    # Half the bytes; and an unsigned index cannot count from the end.
+    short = np.uint32 if indptr[-1] < 2**32 else np.intp
     rows = (
         np.array(bounds),
-        np.concatenate(entity),
-        indptr.astype(np.intp),
-        np.concatenate(indices).astype(np.intp),
+        np.concatenate(entity).astype(np.uint32),
+        indptr.astype(short),
+        np.concatenate(indices).astype(np.uint32),
     )
     return rows, np.concatenate(data)
 
 
 class StreamingEngine(_Engine):
-    """One slice in memory at a time; nothing of size m n k is kept.
+    """Dense slices, one in memory at a time; nothing of size m n k is kept.
 
     Three and a half passes over the data per iteration instead of two: ``inner`` and
     ``bend`` need one product each, ``pull`` two.
@@ -304,22 +339,13 @@ class StreamingEngine(_Engine):
 
     def __init__(self, slices):
         super().__init__(slices)
-        self._filled = None
-        if self.has_missing and slices.csr is None:
-            self._filled = slices.filled_stack()
-        self._csr = None
-        if slices.csr is not None:
-            self._csr = [slices.filled(t) for t in range(self.m)]
-
-    def _slice(self, t):
-        if self._csr is not None:
-            return self._csr[t]
-        return self.slices.dense[t] if self._filled is None else self._filled[t]
+        # A copy only if cells are missing: slices stay where they are otherwise.
+        self._X = slices.filled_stack()
 
     def start(self, A):
         self.A = A
 
-    def probe(self, D):
+    def probe(self, D, trial):
         self.D = D
 
     def move(self, step):
@@ -331,37 +357,27 @@ class StreamingEngine(_Engine):
     def inner(self):
         k = self.A.shape[1]
         B = np.empty((k, k, self.m))
-        for t, X in self._each():
+        for t, X in enumerate(self._X):
             B[:, :, t] = self.A.T @ (X @ self._cast(self.A))
         return B
 
     def pull(self, R):
         F = np.zeros(self.A.shape)
         A = self._cast(self.A)
-        for t, X in self._each():
+        for t, X in enumerate(self._X):
             F += (X @ A) @ R[:, :, t].T
             F += (X.T @ A) @ R[:, :, t]
         return F
 
-    def bend(self, R):
+    def bend(self, R, slope, slack):
         D = self._cast(self.D)
         return float(
-            sum(np.vdot(self.D.T @ (X @ D), R[:, :, t]) for t, X in self._each())
+            sum(np.vdot(self.D.T @ (X @ D), R[:, :, t]) for t, X in enumerate(self._X))
         )
 
     def impute(self, R):
         values, _ = self._predict_missing(R)
-        t, i, j = self.slices.missing
-        if self._filled is not None:
-            self._filled[t, i, j] = values
-            return
-        for s, x in enumerate(self.slices.csr):
-            lo, hi = np.searchsorted(t, [s, s + 1])
-            self._csr[s].data[np.isnan(x.data)] = values[lo:hi]
-
-    def _each(self):
-        for t in range(self.m):
-            yield t, self._slice(t)
+        self._X[self.slices.missing] = values
 
     def _cast(self, A):
         return A.astype(self.slices.dtype, copy=False)
@@ -374,6 +390,7 @@ class CompressedEngine:
         self.basis = basis
         self.small = small
         self.has_missing = False
+        self.drifts = small.drifts
         self.norm2 = self.observed_norm2 = small.norm2
 
     def another(self):
@@ -385,9 +402,9 @@ class CompressedEngine:
         self.A = A
         self.small.start(self.basis.T @ A)
 
-    def probe(self, D):
+    def probe(self, D, trial):
         self._D = D
-        self.small.probe(self.basis.T @ D)
+        self.small.probe(self.basis.T @ D, trial)
 
     def move(self, step):
         self.A = self.A + step * self._D
@@ -403,5 +420,5 @@ class CompressedEngine:
     def pull(self, R):
         return self.basis @ self.small.pull(R)
 
-    def bend(self, R):
-        return self.small.bend(R)
+    def bend(self, R, slope, slack):
+        return self.small.bend(R, slope, slack)

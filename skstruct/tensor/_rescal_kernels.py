@@ -127,12 +127,17 @@ def _times_gram(r, G, T, width):
     k = G.shape[0]
     for a in range(k):
         for b in range(k):
+            x = G[0, b]
             for w in range(width):
-                T[a, b, w] = 0.0
-            for c in range(k):
-                x = G[c, b]
+                T[a, b, w] = r[a, 0, w] * x
+            for c in range(1, k - 1, 2):
+                x, y = G[c, b], G[c + 1, b]
                 for w in range(width):
-                    T[a, b, w] += r[a, c, w] * x
+                    T[a, b, w] += r[a, c, w] * x + r[a, c + 1, w] * y
+            if k % 2 == 0:
+                x = G[k - 1, b]
+                for w in range(width):
+                    T[a, b, w] += r[a, k - 1, w] * x
 
 
 @jit(**_SUMS)
@@ -200,6 +205,12 @@ def minimise_quartic(c1, c2, c3, c4, upper):
     t, value : float
         ``(0, 0)`` when no step lowers the polynomial.
     """
+    # Squares of coefficients would leave the range of floats before they do.
+    unit = max(max(abs(c1), abs(c2)), max(abs(c3), abs(c4)))
+    if not unit > 0.0:
+        return 0.0, 0.0
+    c1, c2, c3, c4 = c1 / unit, c2 / unit, c3 / unit, c4 / unit
+
     ends = np.empty(4)
     ends[0] = 0.0
     n_ends = 1
@@ -253,7 +264,7 @@ def minimise_quartic(c1, c2, c3, c4, upper):
         value = t * (c1 + t * (c2 + t * (c3 + t * c4)))
         if value < best:
             best_t, best = t, value
-    return best_t, best
+    return best_t, best * unit
 
 
 @jit(**_SUMS)
@@ -307,7 +318,7 @@ def correct_products(slices, rows, columns, change, A, P, Q):
 
 
 @jit(**_SUMS)
-def sparse_products(bounds, entity, indptr, indices, data, A, P, B):
+def sparse_products(bounds, entity, indptr, indices, data, A, lanes, P, B):
     """``P_t = X_t A`` for the non-empty rows of all slices, and ``B_t = A' P_t``.
 
     The rows of a slice are worked on in blocks. P keeps a block as (k, width), so that
@@ -323,47 +334,37 @@ def sparse_products(bounds, entity, indptr, indices, data, A, P, B):
     indptr, indices, data : arrays
         The non-empty rows in compressed form.
     A : (n, k) array
-    P : (n_rows * k,) array, overwritten
+    lanes : tuple of k floats, or ()
+        Its length is part of its type, so that k is a constant of the compiled code:
+        short loops over neighbours become straight lines. Empty: k is read from A.
+    P : (n_rows * k,) array, overwritten, or an empty one
+        Empty: the products are not kept.
     B : (k, k, m) array, overwritten
     """
     k = A.shape[1]
     B[:] = 0.0
     left = np.empty((k, _ROWS))
-    row = np.empty(k)
     block = np.empty(k * _ROWS)
+    row = np.empty(k)
     for t in range(bounds.size - 1):
         for lo in range(bounds[t], bounds[t + 1], _ROWS):
             width = min(_ROWS, bounds[t + 1] - lo)
             p = block[: k * width].reshape(k, width)
-            _product_block(indptr, indices, data, A, lo, row, p)
-            _add_inner(entity, A, lo, left, p, B, t)
-            # Memory is slow at k streams side by side, and fast at one.
-            for c in range(k * width):
-                P[lo * k + c] = block[c]
+            _product_block(indptr, indices, data, A, lanes, lo, row, p)
+            _add_inner(entity, A, lanes, lo, left, p, B, t)
+            if P.size > 0:
+                # Memory is slow at k streams side by side, and fast at one.
+                for c in range(k * width):
+                    P[lo * k + c] = block[c]
 
 
 @jit(**_SUMS)
-def sparse_move(bounds, entity, factor, P, step, PD, A, B):
-    """``P = factor P + step PD``, and ``B_t = A' P_t`` with the new products."""
-    k = A.shape[1]
-    B[:] = 0.0
-    left = np.empty((k, _ROWS))
-    for t in range(bounds.size - 1):
-        for lo in range(bounds[t], bounds[t + 1], _ROWS):
-            hi = min(lo + _ROWS, bounds[t + 1])
-            for c in range(lo * k, hi * k):
-                P[c] = factor * P[c] + step * PD[c]
-            p = P[lo * k : hi * k].reshape(k, hi - lo)
-            _add_inner(entity, A, lo, left, p, B, t)
-
-
-@jit(**_SUMS)
-def sparse_pull(bounds, entity, P, R, F):
+def sparse_pull(bounds, entity, P, R, lanes, F):
     """``F_i += sum_b R_t[b] p_rb`` for each non-empty row r = (t, i).
 
     Parameters
     ----------
-    bounds, entity, P
+    bounds, entity, P, lanes
         As in :func:`sparse_products`.
     R : (m, k, k) array
         ``R[t, b, a]`` multiplies ``p_rb`` into ``F_ia``.
@@ -375,11 +376,11 @@ def sparse_pull(bounds, entity, P, R, F):
         for lo in range(bounds[t], bounds[t + 1], _ROWS):
             hi = min(lo + _ROWS, bounds[t + 1])
             p = P[lo * k : hi * k].reshape(k, hi - lo)
-            _add_coupled(entity, lo, p, R[t], f, F)
+            _add_coupled(entity, lo, p, R[t], lanes, f, F)
 
 
 @jit(**_SUMS)
-def sparse_pull_products(bounds, entity, indptr, indices, data, A, R, F):
+def sparse_pull_products(bounds, entity, indptr, indices, data, A, R, lanes, F):
     """:func:`sparse_pull` on products that are formed block by block and not kept."""
     k = F.shape[1]
     f = np.empty((k, _ROWS))
@@ -389,51 +390,58 @@ def sparse_pull_products(bounds, entity, indptr, indices, data, A, R, F):
         for lo in range(bounds[t], bounds[t + 1], _ROWS):
             width = min(_ROWS, bounds[t + 1] - lo)
             p = block[: k * width].reshape(k, width)
-            _product_block(indptr, indices, data, A, lo, row, p)
-            _add_coupled(entity, lo, p, R[t], f, F)
+            _product_block(indptr, indices, data, A, lanes, lo, row, p)
+            _add_coupled(entity, lo, p, R[t], lanes, f, F)
 
 
 @jit(**_SUMS)
-def _product_block(indptr, indices, data, A, lo, row, p):
+def _product_block(indptr, indices, data, A, lanes, lo, row, p):
     """``p[:, w] = sum_j x_rj a_j`` over the stored entries of row ``r = lo + w``."""
-    k, width = p.shape
-    for w in range(width):
-        start, last = indptr[lo + w], indptr[lo + w + 1] - 1
-        x, j = data[last], indices[last]
-        if start == last:
+    k = len(lanes) if len(lanes) > 0 else A.shape[1]
+    flat = A.reshape(-1)
+    for w in range(p.shape[1]):
+        c, end = indptr[lo + w], indptr[lo + w + 1]
+        x0, j0 = data[c], np.intp(indices[c]) * k
+        if c + 1 == end:
             for a in range(k):
-                p[a, w] = x * A[j, a]
+                p[a, w] = x0 * flat[j0 + a]
             continue
-        # Sums of k neighbours; only the last one is spread over the block.
-        y, i = data[start], indices[start]
-        for a in range(k):
-            row[a] = y * A[i, a]
-        c = start + 1
-        # Four entries at a time: the sums are read and written a quarter as often.
-        while c + 3 < last:
-            y0, y1, y2, y3 = data[c], data[c + 1], data[c + 2], data[c + 3]
-            i0, i1, i2, i3 = indices[c], indices[c + 1], indices[c + 2], indices[c + 3]
+        x1, j1 = data[c + 1], np.intp(indices[c + 1]) * k
+        if c + 2 == end:
             for a in range(k):
-                row[a] += (y0 * A[i0, a] + y1 * A[i1, a]) + (
-                    y2 * A[i2, a] + y3 * A[i3, a]
+                p[a, w] = x0 * flat[j0 + a] + x1 * flat[j1 + a]
+            continue
+        # Sums of k neighbours, which are spread over the block in the end.
+        for a in range(k):
+            row[a] = x0 * flat[j0 + a] + x1 * flat[j1 + a]
+        c += 2
+        # Four entries at a time: the sums are read and written a quarter as often.
+        while c + 3 < end:
+            x0, x1, x2, x3 = data[c], data[c + 1], data[c + 2], data[c + 3]
+            j0, j1 = np.intp(indices[c]) * k, np.intp(indices[c + 1]) * k
+            j2, j3 = np.intp(indices[c + 2]) * k, np.intp(indices[c + 3]) * k
+            for a in range(k):
+                row[a] += (x0 * flat[j0 + a] + x1 * flat[j1 + a]) + (
+                    x2 * flat[j2 + a] + x3 * flat[j3 + a]
                 )
             c += 4
-        while c < last:
-            y, i = data[c], indices[c]
+        while c < end:
+            x0, j0 = data[c], np.intp(indices[c]) * k
             for a in range(k):
-                row[a] += y * A[i, a]
+                row[a] += x0 * flat[j0 + a]
             c += 1
         for a in range(k):
-            p[a, w] = row[a] + x * A[j, a]
+            p[a, w] = row[a]
 
 
 @jit(**_SUMS)
-def _add_inner(entity, A, lo, left, p, B, t):
+def _add_inner(entity, A, lanes, lo, left, p, B, t):
     """``B[a, b, t] += sum_w A[i_w, a] p[b, w]``."""
     k, width = p.shape
+    neighbours = len(lanes) if len(lanes) > 0 else k
     for w in range(width):
         i = entity[lo + w]
-        for a in range(k):
+        for a in range(neighbours):
             left[a, w] = A[i, a]
     # Two by two sums share their loads.
     for a in range(0, k - 1, 2):
@@ -462,38 +470,30 @@ def _add_inner(entity, A, lo, left, p, B, t):
 
 
 @jit(**_SUMS)
-def _add_coupled(entity, lo, p, R, f, F):
+def _add_coupled(entity, lo, p, R, lanes, f, F):
     """``F[i_w, a] += sum_b R[b, a] p[b, w]``."""
     k, width = p.shape
-    for a in range(k):
-        # One to four terms first, then four at a time: f is read and written seldom.
-        b = (k - 1) % 4 + 1
-        if b == 1:
-            x0 = R[0, a]
+    f[:, :width] = 0.0
+    # Two by two again: half the loads and stores.
+    for a in range(0, k - 1, 2):
+        for b in range(0, k - 1, 2):
+            r00, r01, r10, r11 = R[b, a], R[b, a + 1], R[b + 1, a], R[b + 1, a + 1]
             for w in range(width):
-                f[a, w] = x0 * p[0, w]
-        elif b == 2:
-            x0, x1 = R[0, a], R[1, a]
+                p0, p1 = p[b, w], p[b + 1, w]
+                f[a, w] += r00 * p0 + r10 * p1
+                f[a + 1, w] += r01 * p0 + r11 * p1
+    if k % 2:
+        for a in range(k):
+            r0, r1 = R[k - 1, a], R[a, k - 1]
             for w in range(width):
-                f[a, w] = x0 * p[0, w] + x1 * p[1, w]
-        elif b == 3:
-            x0, x1, x2 = R[0, a], R[1, a], R[2, a]
-            for w in range(width):
-                f[a, w] = x0 * p[0, w] + x1 * p[1, w] + x2 * p[2, w]
-        else:
-            x0, x1, x2, x3 = R[0, a], R[1, a], R[2, a], R[3, a]
-            for w in range(width):
-                f[a, w] = (x0 * p[0, w] + x1 * p[1, w]) + (x2 * p[2, w] + x3 * p[3, w])
-        while b < k:
-            x0, x1, x2, x3 = R[b, a], R[b + 1, a], R[b + 2, a], R[b + 3, a]
-            for w in range(width):
-                f[a, w] += (x0 * p[b, w] + x1 * p[b + 1, w]) + (
-                    x2 * p[b + 2, w] + x3 * p[b + 3, w]
-                )
-            b += 4
+                f[a, w] += r0 * p[k - 1, w]
+            if a < k - 1:
+                for w in range(width):
+                    f[k - 1, w] += r1 * p[a, w]
+    neighbours = len(lanes) if len(lanes) > 0 else k
     for w in range(width):
         i = entity[lo + w]
-        for a in range(k):
+        for a in range(neighbours):
             F[i, a] += f[a, w]
 
 
@@ -514,14 +514,15 @@ def entity_direction(F, E, A, n_sweeps, D):
     n, k = A.shape
     f = np.empty((k, _WIDTH))
     z = np.empty((k, _WIDTH))
+    start = np.empty((k, _WIDTH))
     g = np.empty(_WIDTH)
-    reach = np.inf
+    reach = np.full(_WIDTH, np.inf)
     for lo in range(0, n, _WIDTH):
         width = min(_WIDTH, n - lo)
         for w in range(width):
             for c in range(k):
                 f[c, w] = F[lo + w, c]
-                z[c, w] = A[lo + w, c]
+                z[c, w] = start[c, w] = A[lo + w, c]
         for _ in range(n_sweeps):
             for c in range(k):
                 if not E[c, c] > 0.0:
@@ -546,11 +547,15 @@ def entity_direction(F, E, A, n_sweeps, D):
                 for w in range(width):
                     new = z[c, w] + g[w] * inverse
                     z[c, w] = new if new > 0.0 else 0.0
+        for c in range(k):
+            for w in range(width):
+                old = start[c, w]
+                d = z[c, w] - old
+                z[c, w] = d
+                # Without a branch: signs of d are not predictable.
+                limit = old / -d if d < 0.0 else np.inf
+                reach[w] = limit if limit < reach[w] else reach[w]
         for w in range(width):
             for c in range(k):
-                old = A[lo + w, c]
-                d = z[c, w] - old
-                D[lo + w, c] = d
-                if d < 0.0 and old < -d * reach:
-                    reach = -old / d
-    return reach
+                D[lo + w, c] = z[c, w]
+    return reach.min()

@@ -49,7 +49,9 @@ class RESCALRankSelector(
         ``NonnegativeRESCAL(n_init=2, max_iter=1000, tol=1e-7)``. Converged fits
         matter more than many.
     n_perturbations : int, default=10
-        Number of perturbed copies, at least 2.
+        Number of perturbed copies, at least 2. One fit of ten in another local optimum
+        lowers the silhouette of otherwise reproducible groups to about 0.83, two to
+        0.7: a share of stray fits near one in eight needs more copies to be judged.
     perturbation : {"uniform", "poisson"}, default="uniform"
         "uniform": each cell times an independent uniform factor in ``1 +- noise``.
         "poisson": a Poisson count with the cell as mean, for counts. Cells that are

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from skstruct.datasets import (
     fetch_kinship,
     fetch_nations,
+    fetch_umls,
     load_family_trees,
     make_relational_communities,
 )
@@ -107,6 +108,7 @@ def test_the_rank_of_planted_cells_is_found():
     [
         ("dnations.mat", fetch_nations, 13, False, 0.79),
         ("alyawarradata.mat", fetch_kinship, 100, True, 0.94),
+        ("uml.mat", fetch_umls, 100, False, 0.95),
     ],
 )
 def test_link_prediction_by_the_published_protocol(name, fetch, rank, normalize, bound):

@@ -95,7 +95,8 @@ def test_moments(k):
     assert_allclose(moments.outside(U), sum(r @ U @ r.T for r in slices), rtol=1e-10)
 
 
-def test_line_search_coefficients_are_those_of_the_objective():
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+def test_line_search_coefficients_are_those_of_the_objective(form):
     """R is not symmetric: q(U, V) and q(V, U) must not be taken for equal."""
     rng = np.random.default_rng(0)
     X = rng.uniform(size=(4, 9, 9))
@@ -103,17 +104,39 @@ def test_line_search_coefficients_are_those_of_the_objective():
     R = rng.uniform(size=(4, 3, 3))
     _, c1, c2, c3, c4 = ref.quartic(X, A, D, R)
     F, E = ref.terms(X, A, R)
-    s2 = sum(np.vdot(D.T @ x @ D, r) for x, r in zip(X, R))
-    moments = solver.Moments(np.ascontiguousarray(R.transpose(1, 2, 0)))
+    stacked = np.ascontiguousarray(R.transpose(1, 2, 0))
+    moments, none = solver.Moments(stacked), solver.Penalties()
+    engine = engines.make_engine(_slices([form(x) for x in X]), 3)
+    engine.start(A)
+    assert_allclose(engine.pull(stacked), F, rtol=1e-10)
+    got = solver.line_quartic(engine, A, D, F, E, moments, none, 1.0)
+    assert_allclose(got, (c1, c2, c3, c4), rtol=1e-9)
     for upper in (0.1, 1.0, 10.0):
-        step, value = solver.line_search(
-            -2 * np.vdot(D, F), s2, A, D, E, moments, solver.Penalties(), upper
-        )
+        step, value, _ = solver.choose_step(*got, upper, upper)
         want = kernels.minimise_quartic(c1, c2, c3, c4, upper)
-        assert_allclose((step, value), want, rtol=1e-7, atol=1e-9)
+        if step != upper:
+            assert_allclose((step, value), want, rtol=1e-7, atol=1e-9)
+        assert value <= 0.99 * want[1] + 1e-9
         if step:
             change = ref.objective(X, A + step * D, R) - ref.objective(X, A, R)
             assert_allclose(value, change, rtol=1e-7)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.floats(-10, 0),
+    st.floats(-10, 10),
+    st.floats(-10, 10),
+    st.floats(0, 10),
+    st.floats(0.1, 10),
+)
+def test_a_trial_step_is_kept_if_it_is_as_good_as_the_best(c1, c2, c3, c4, trial):
+    best, least = kernels.minimise_quartic(c1, c2, c3, c4, 10.0)
+    gain = trial * (c1 + trial * (c2 + trial * (c3 + trial * c4)))
+    step, change, following = solver.choose_step(c1, c2, c3, c4, trial, 10.0)
+    assert (step, change) == ((trial, gain) if gain <= 0.99 * least else (best, least))
+    assert following == best
+    assert change <= 0.99 * least
 
 
 def _slices(X, **options):
@@ -154,18 +177,22 @@ def test_engines_agree_with_the_formulas(m, n, zeros, missing, dtype):
             filled = np.where(np.isnan(X), mean, X).astype(float)
             A_now = A
             engine.start(A)
-            for step in (0.0, 0.3):
+            for step in (0.0, 0.3, -0.2):
                 if step:
+                    # The first step is the trial, the second one is not.
                     engine.move(step)
-                    A_now = A + step * D
+                    A_now = A_now + step * D
                 B = np.stack([A_now.T @ x @ A_now for x in filled], axis=-1)
                 assert_allclose(engine.inner(), B, **tol)
                 F, _ = ref.terms(filled, A_now, R)
                 assert_allclose(engine.pull(stacked), F, **tol)
-                engine.probe(D)
+                engine.probe(D, 0.3)
                 s2 = sum(np.vdot(D.T @ x @ D, r) for x, r in zip(filled, R))
                 scale = np.abs(F).sum()
-                assert abs(engine.bend(stacked) - s2) < tol["rtol"] * scale
+                for slack in (0.0, np.inf):
+                    got = engine.bend(stacked, np.vdot(D, F), slack)
+                    assert abs(got - s2) < tol["rtol"] * scale
+            engine.move(0.0)
             assert_allclose(engine.norm2, np.sum(filled**2), **tol)
             if missing:
                 engine.impute(stacked)
@@ -195,7 +222,7 @@ def test_sparse_kernels_equal_the_products(sizes, m, density, step):
     forward = *engine.forward, engine._forward_data
     backward = *engine.backward, engine._backward_data
     bounds, entity = forward[:2]
-    P, PD = np.full((2, k * entity.size), np.nan)
+    P = np.full(k * entity.size, np.nan)
     B = np.full((k, k, m), np.nan)
     close = {"rtol": 1e-12, "atol": 1e-12 * n}
 
@@ -210,48 +237,59 @@ def test_sparse_kernels_equal_the_products(sizes, m, density, step):
         assert np.array_equal(np.diff(bounds), X.any(axis=2).sum(axis=1))
         return np.stack([factors.T @ x @ factors for x in X], axis=-1)
 
-    kernels.sparse_products(*forward, D, PD, B)
-    assert_allclose(B, stacked(PD, D), **close)
-    kernels.sparse_products(*forward, A, P, B)
-    assert_allclose(B, stacked(P, A), **close)
+    F, again = np.zeros((2, n, k))
+    # Compiled for the rank, and for any.
+    for lanes in ((0.0,) * k, ()):
+        kernels.sparse_products(*forward, A, lanes, P, B)
+        assert_allclose(B, stacked(P, A), **close)
+        kernels.sparse_products(*forward, D, lanes, np.empty(0), B)
+        assert_allclose(B, np.stack([D.T @ x @ D for x in X], axis=-1), **close)
 
-    F = np.zeros((n, k))
-    kernels.sparse_pull(bounds, entity, P, out, F)
-    assert_allclose(F, sum(x @ A @ r.T for x, r in zip(X, R)), **close)
-    again = np.zeros((n, k))
-    kernels.sparse_pull_products(*forward, A, out, again)
-    assert_allclose(again, F, **close)
-    kernels.sparse_pull_products(*backward, A, back, F)
-    assert_allclose(F - again, sum(x.T @ A @ r for x, r in zip(X, R)), **close)
-
-    moved = 0.5 * A + step * D
-    kernels.sparse_move(bounds, entity, 0.5, P, step, PD, moved, B)
-    assert_allclose(B, stacked(P, moved), **close)
+        F[:] = again[:] = 0.0
+        kernels.sparse_pull(bounds, entity, P, out, lanes, F)
+        assert_allclose(F, sum(x @ A @ r.T for x, r in zip(X, R)), **close)
+        kernels.sparse_pull_products(*forward, A, out, lanes, again)
+        assert_allclose(again, F, **close)
+        kernels.sparse_pull_products(*backward, A, back, lanes, F)
+        assert_allclose(F - again, sum(x.T @ A @ r for x, r in zip(X, R)), **close)
 
 
-@pytest.mark.parametrize("step", [0.0, 0.3])
-def test_sparse_engine_settles_before_every_use(step):
-    """Moves and scales are carried out late, in whatever order they come."""
+@pytest.mark.parametrize("memory_limit", [0, 2**30], ids=["formed again", "kept"])
+@pytest.mark.parametrize("k", [4, 17])
+def test_sparse_engine_is_where_it_was_moved(k, memory_limit):
     rng = np.random.default_rng(0)
     X = rng.uniform(size=(2, 30, 30)) * (rng.uniform(size=(2, 30, 30)) < 0.2)
-    A, D, other = rng.uniform(size=(3, 30, 4))
-    R = rng.uniform(size=(4, 4, 2))
+    A, D = rng.uniform(size=(2, 30, k))
+    R = rng.uniform(size=(k, k, 2))
     slices = _slices([sparse.csr_array(x) for x in X])
-    engine, fresh = (engines.SparseEngine(slices, 4) for _ in range(2))
-    for use in ("inner", "pull", "probe"):
+    engine, fresh = (
+        engines.SparseEngine(slices, k, memory_limit=memory_limit) for _ in range(2)
+    )
+    for step in (0.0, 0.3, 0.5):
         engine.start(A)
-        engine.probe(D)
+        engine.probe(D, 0.3)
         engine.move(step)
         engine.scale(1.5)
-        engine.move(0.25)
-        if use == "pull":
-            engine.pull(R)
-        elif use == "probe":
-            engine.probe(other)
-        fresh.start(1.5 * (A + step * D) + 0.25 * D)
+        fresh.start(1.5 * (A + step * D))
         assert_allclose(engine.A, fresh.A, rtol=1e-12)
         assert_allclose(engine.inner(), fresh.inner(), rtol=1e-12)
         assert_allclose(engine.pull(R), fresh.pull(R), rtol=1e-12)
+
+
+def test_curvature_of_tiny_steps_is_not_lost_to_rounding():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(2, 30, 30)) * (rng.uniform(size=(2, 30, 30)) < 0.2)
+    A, D = rng.uniform(size=(2, 30, 4))
+    R = rng.uniform(size=(4, 4, 2))
+    engine = engines.make_engine(_slices([sparse.csr_array(x) for x in X]), 4)
+    for size in (1.0, 1e-4, 1e-9):
+        engine.start(A)
+        slope = np.vdot(size * D, engine.pull(R))
+        engine.probe(size * D, 1.0)
+        want = size**2 * sum(
+            np.vdot(D.T @ x @ D, r) for x, r in zip(X, R.transpose(2, 0, 1))
+        )
+        assert_allclose(engine.bend(R, slope, 1e-4 * want), want, rtol=1e-4)
 
 
 def test_multiplicative_steps_equal_the_formulas():
@@ -324,10 +362,10 @@ def test_compressed_engine_is_exact_on_low_rank_data():
     small = solver.compressed_engine(slices, 3, rng)
     for engine in (full, small):
         engine.start(A)
-        engine.probe(D)
+        engine.probe(D, 1.0)
     assert_allclose(small.inner(), full.inner(), rtol=1e-9)
     assert_allclose(small.pull(R), full.pull(R), rtol=1e-9)
-    assert_allclose(small.bend(R), full.bend(R), rtol=1e-9)
+    assert_allclose(small.bend(R, 0.0, 0.0), full.bend(R, 0.0, 0.0), rtol=1e-9)
     for engine in (full, small):
         engine.move(0.2)
     assert_allclose(small.inner(), full.inner(), rtol=1e-9)
