@@ -349,17 +349,23 @@ class EckartYoungMixin(CallbackSupportMixin):
         """Add to the warm-up rows; returns the rows that were too many."""
         n_w = n_warmup_rows(sizes, self.n_components)
         take = min(n_w - state["n_buffered"], views[0].shape[0])
-        state["buffer"].append([as_dense(X[:take], state["dtype"]) for X in views])
+        state["buffer"].append([as_dense(X[:take], X.dtype) for X in views])
         state["n_buffered"] += take
         enough = max(self.n_components + 1, 1.5 * state["n_solved"])
         full = state["n_buffered"] == n_w
         if full or state["n_buffered"] >= enough:
-            rows = [np.concatenate(parts) for parts in zip(*state["buffer"])]
+            # Kept as they came, bytes as bytes.
+            rows = [
+                np.concatenate(parts, dtype=state["dtype"], casting="unsafe")
+                for parts in zip(*state["buffer"])
+            ]
+            if full:
+                del state["buffer"]
             stream = self._start_from_buffer(state, rows, regs)
             state["n_solved"] = state["n_buffered"]
             if full:
                 state["stream"] = stream.state()
-                for name in ("buffer", "n_buffered", "n_solved", "dtype"):
+                for name in ("n_buffered", "n_solved", "dtype"):
                     del state[name]
         return [X[take:] for X in views]
 
@@ -375,10 +381,10 @@ class EckartYoungMixin(CallbackSupportMixin):
             [m.mean for m in moments], [(std, 1.0 / std) for std, _ in scales]
         )
         state["inverse_scales"] = [1.0 / std for std, _ in scales]
-        data = StandardizedViews(
-            rows, self._means, state["inverse_scales"], rows[0].dtype
-        )
-        stream = self._started(data.dense(slice(None)), regs, "ey")
+        for X, mean, inverse in zip(rows, self._means, state["inverse_scales"]):
+            X -= mean.astype(X.dtype)
+            X *= inverse.astype(X.dtype)
+        stream = self._started(rows, regs, "ey")
         self._finish_stream(stream)
         return stream
 

@@ -43,11 +43,10 @@ class LowRankPreconditioner:
     def __init__(self, basis, reg, tau, dtype):
         r = min(PRECONDITIONER_RANK, len(basis.variances))
         self.reg, self.tau = reg, tau
-        self.Y = (
-            basis.axes[:, :r] * np.sqrt((1 - reg) * (1 - tau) * basis.variances[:r])
-        ).astype(dtype)
+        roots = np.sqrt((1 - reg) * (1 - tau) * basis.variances[:r])
+        self.Y = basis.span(np.eye(len(basis.variances), r) * roots).astype(dtype)
         self.explained = np.einsum("pr,pr->p", self.Y, self.Y, dtype=np.float64)
-        self.warmup_variances = (basis.axes**2) @ basis.variances
+        self.warmup_variances = basis.column_variances()
 
     def update(self, variances):
         """Invert for the running column variances."""
@@ -359,7 +358,7 @@ def _fill_empty(weights, bases):
     for W, basis in zip(weights, bases):
         empty = ~W.any(axis=0)
         if empty.any():
-            deviation = np.sqrt((basis.axes**2) @ basis.variances)
+            deviation = np.sqrt(basis.column_variances())
             size = max(float(np.sum(deviation**2)), 1e-300) ** 0.5
             W[:, empty] = rng.standard_normal((len(W), empty.sum()))
             W[:, empty] *= (deviation > 0)[:, None] / size
