@@ -168,6 +168,18 @@ def column_squares(X):
     return np.einsum("np,np->p", X, X)
 
 
+def cut_rows(X, squares):
+    """Copy of a block, filled in, in which no row has a larger sum of squares."""
+    largest = np.finfo(X.dtype).max
+    X = np.clip(filled(X), -largest, largest)
+    # In units of the largest entry of a row no square overflows.
+    size = np.abs(X).max(axis=1, keepdims=True, initial=0.0)
+    X /= np.where(size > 0, size, 1.0)
+    norm = np.sqrt(np.einsum("np,np->n", X, X))[:, None]
+    length = np.minimum(size.astype(np.float64), np.sqrt(squares) / np.maximum(norm, 1))
+    return X * length.astype(X.dtype)
+
+
 def rmatmul(X, Z):
     """``X.T @ Z`` for a dense or centred sparse block."""
     return X.rmatmul(Z) if isinstance(X, CenteredSparse) else X.T @ Z
@@ -232,11 +244,12 @@ class StandardizedViews:
         C = np.zeros(self.sizes)
         for X, Y in self.blocks():
             if isinstance(X, CenteredSparse) or isinstance(Y, CenteredSparse):
-                X, Y = (_filled(A) for A in (X, Y))
+                X, Y = (filled(A) for A in (X, Y))
             C += X.T @ Y
         C /= self.n_rows - 1
         return C
 
 
-def _filled(A):
+def filled(A):
+    """A centred sparse block as an array; a dense one as it is."""
     return A if isinstance(A, np.ndarray) else A @ np.eye(A.shape[1], dtype=A.dtype)

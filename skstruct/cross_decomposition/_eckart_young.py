@@ -198,6 +198,8 @@ class EckartYoungMixin(CallbackSupportMixin):
         self._warn_of_the_run(stream, converged)
         self._stream = None
         if solver == "ey":
+            # What partial_fit adds are new rows, of other variances maybe.
+            stream.variances_known = False
             self._stream = {
                 "kind": "ey",
                 "stream": stream.state(),
@@ -405,10 +407,20 @@ class EckartYoungMixin(CallbackSupportMixin):
         data = StandardizedViews(
             views, self._means, state["inverse_scales"], stream.dtype
         )
+        n_cut = stream.n_cut
         for batch in shuffled_batches(data, self.batch_size, None):
             stream.step(batch)
         state["stream"] = stream.state()
         self._finish_stream(stream)
+        if stream.n_cut > n_cut:
+            warnings.warn(
+                f"{stream.n_cut - n_cut} batch(es) had rows so long that they would "
+                "have outweighed the rows before; these rows were cut to their mean "
+                "length. Check the units, or start a new estimator if all further "
+                "rows are like this.",
+                UserWarning,
+                stacklevel=4,
+            )
         if stream.restarts > MAX_RESTARTS:
             self._warn_of_the_run(stream, True)
 

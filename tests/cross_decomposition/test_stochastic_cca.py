@@ -19,6 +19,7 @@ from skstruct.cross_decomposition._ey_plain import (
 from skstruct.cross_decomposition._ey_solver import EckartYoungStream
 from skstruct.metrics import proportion_correlation_captured
 from tests.cross_decomposition.instances_stochastic_cca import planted_views
+from tests.reference import eckart_young_stream as twin
 from tests.reference import stochastic_cca as ref
 
 
@@ -302,6 +303,108 @@ def test_the_guard_takes_back_what_diverges():
     exact = StochasticCCA(2).fit(*views).correlations_
     after = proportion_correlation_captured(T, U, exact)
     assert after > 0.9 * proportion_correlation_captured(S, R, exact)
+
+
+def _state(stream):
+    """W, A W and Cov W of the fast solver, up to the signs of components."""
+    E = [stream._between(H, i) for i, H in enumerate(stream.H)]
+    F = [H[:, i] for i, H in enumerate(stream.H)]
+    return [np.vstack(part) for part in (stream.W, E, F)]
+
+
+def _assert_twins(stream, twin, rtol):
+    signs = np.sign(np.sum(np.vstack(stream.W) * np.vstack(twin.W), axis=0))
+    for found, expected in zip(_state(stream), (twin.W, twin.E, twin.F)):
+        expected = np.vstack(expected) * signs
+        assert_allclose(found, expected, atol=rtol * np.abs(expected).max(), rtol=0)
+    assert_allclose(stream.eigenvalues, twin.eigenvalues, rtol=rtol)
+    assert stream.learning_rate == twin.rate
+
+
+def _run_twins(views, reg, batch_size, *, spoil=None, learning_rate=0.4):
+    """The fast solver after each batch is the plain one; returns the fast one."""
+    n_w = 64
+    rows = [(V - V.mean(axis=0)) / V.std(axis=0) for V in views]
+    warm = [V[:n_w] for V in rows]
+    batches = [
+        [V[start : start + batch_size] for V in rows]
+        for start in range(n_w, len(rows[0]), batch_size)
+    ]
+    if spoil is not None:
+        batches[spoil] = [1e5 * V for V in batches[spoil]]
+    regs = [reg] * len(views)
+    options = {"batch_size": batch_size, "learning_rate": learning_rate}
+    stream = EckartYoungStream(warm, regs, 2, **options)
+    for batch, expected in zip(
+        batches, twin.stream(warm, batches, regs, 2, **options), strict=True
+    ):
+        stream.step(batch)
+        _assert_twins(stream, expected, 1e-8)
+    return stream
+
+
+@pytest.mark.parametrize("batch_size", [5, 20, 64])
+@pytest.mark.parametrize("reg", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("sizes", [(12, 9), (12, 9, 7), (80, 9)])
+def test_the_stream_equals_its_plain_twin(sizes, reg, batch_size):
+    views = _views(n=64 + 40 * batch_size, sizes=sizes)
+    stream = _run_twins(views, reg, batch_size, spoil=10)
+    assert stream.n_cut == 1 and stream.restarts == 0
+
+
+def test_the_stream_equals_its_plain_twin_through_restarts():
+    rng = np.random.default_rng(0)
+    views = [rng.standard_t(1, (464, p)) for p in (12, 9)]
+    assert _run_twins(views, 0.0, 5, learning_rate=10.0).restarts > 0
+
+
+def _streamed(X, Y, batches=range(0, 6000, 250)):
+    stream = StochasticCCA(3, solver="ey", batch_size=50, random_state=0)
+    for start in batches:
+        rows = slice(start, start + 250)
+        stream.partial_fit(X[rows], Y[rows])
+    return stream
+
+
+@pytest.mark.parametrize(
+    ("rows", "scale"), [(50, 1e6), (250, 10.0), (1, 1e6), (1, 30.0), (50, 1e150)]
+)
+@pytest.mark.parametrize("store", [np.asarray, sparse.csr_array])
+def test_absurd_rows_do_not_spoil_the_memory(rows, scale, store):
+    X, Y = _views(n=6000, sizes=(20, 15))
+    exact = StochasticCCA(3).fit(X, Y).correlations_
+    expected = _streamed(X, Y).transform(X, Y)
+    spoiled, other = X.copy(), Y.copy()
+    spoiled[3000 : 3000 + rows] *= scale
+    other[3000 : 3000 + rows] *= scale
+    with pytest.warns(UserWarning, match="cut to their mean length"):
+        found = _streamed(store(spoiled), other).transform(X, Y)
+    lost = proportion_correlation_captured(
+        *expected, exact
+    ) - proportion_correlation_captured(*found, exact)
+    assert lost < 0.005
+
+
+def test_heavy_tails_of_finite_variance_are_not_cut():
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((6000, 3))
+    X, Y = (np.hstack([z, rng.standard_t(3, (6000, 9))]) for _ in range(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stream = _streamed(X, Y)
+    assert stream._stream["stream"]["n_cut"] == 0
+
+
+def test_infinite_variances_in_a_stream_give_no_nan():
+    rng = np.random.default_rng(0)
+    X = rng.standard_t(1, (6000, 8))
+    Y = np.exp(3 * rng.standard_normal((6000, 6)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for dtype in (np.float32, np.float64):
+            stream = _streamed(X.astype(dtype), Y.astype(dtype))
+            assert np.isfinite(stream.x_weights_).all()
+            assert np.isfinite(stream.y_weights_).all()
 
 
 @pytest.mark.parametrize("make", [StochasticCCA, StochasticPLS])
