@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from .._linalg import largest_triplets, whitening
+from .._linalg import leading_triplets, whitening
 
 # Directions of smaller variance than this share of the largest one are dropped.
 RELATIVE_CUT = 1e-10
@@ -185,7 +185,7 @@ def _top_pairs(cross, ranks, n_components):
     parts = [np.zeros((r, n_components)) for r in ranks]
     eigenvalues = np.zeros(n_components)
     if len(ranks) == 2:
-        U, s, V = largest_triplets(cross(0, 1), n_components, tol=0)
+        U, s, V = leading_triplets(cross(0, 1), n_components)
         halves = (U / np.sqrt(2), V / np.sqrt(2))
     else:
         s, halves = _top_stacked(cross, ranks, n_components)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator
 
-from .._linalg import largest_triplets
+from .._linalg import largest_triplets, leading_triplets
 from .._validation import FLOAT_DTYPES
 from ._sparse_kernels import standardize_columns
 from ._views import column_standardization, constant_columns
@@ -243,7 +243,8 @@ def cross_starts(x, y, k, *, factors=None, middle=None):
         A, B = factors
         left = A if middle is None else middle(A, True)
         core = left.T @ B
-        W, s = _left_vectors(core, k)
+        # The vectors are only a start: half of the digits are enough.
+        W, s, _ = leading_triplets(core, k, floor=1e-8)
         V = y.correlate(left @ W)
     else:
 
@@ -265,19 +266,3 @@ def cross_starts(x, y, k, *, factors=None, middle=None):
     starts = np.zeros((q, k))
     starts[:, : s.size] = np.where(kept, V / np.where(kept, size, 1.0), 0.0)
     return starts
-
-
-def _left_vectors(core, k):
-    """Leading left singular vectors and values of a small matrix."""
-    size = min(core.shape)
-    k = min(k, size)
-    if core.shape[0] <= core.shape[1] and core.shape[0] <= 500:
-        H = core @ core.T
-        d, W = linalg.eigh(
-            H, subset_by_index=[len(H) - k, len(H) - 1], check_finite=False
-        )
-        # Squares of values below 1e-4 of the largest are mostly rounding.
-        if d[0] > 1e-8 * d[-1]:
-            return W[:, ::-1], np.sqrt(d[::-1])
-    W, s, _ = largest_triplets(core, k)
-    return W, s

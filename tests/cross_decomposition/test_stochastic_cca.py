@@ -63,6 +63,51 @@ def test_pls_is_the_svd_of_the_cross_covariance():
     assert_allclose(pls.x_weights_.T @ pls.x_weights_, np.eye(3), atol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("shift", [0.0, 1e3])
+def test_pls_by_products_equals_pls_by_the_joint_covariance(scale, shift):
+    X, Y = _views()
+    X, Y = X + shift, Y - shift
+    X[:, 2] = 7.0
+    joint = StochasticPLS(3, scale=scale).fit(X, Y)
+    for store in (np.asarray, sparse.csr_array, np.asfortranarray):
+        cross = StochasticPLS(3, scale=scale, solver="exact").fit(store(X), store(Y))
+        for name in (
+            "x_weights_", "y_weights_", "x_loadings_", "correlations_", "eigenvalues_",
+            "x_mean_", "x_scale_",
+        ):  # fmt: skip
+            a, b = getattr(cross, name), getattr(joint, name)
+            assert_allclose(a, b, rtol=1e-9, atol=1e-9 * np.abs(b).max())
+        assert_allclose(cross.score(X, Y), joint.score(X, Y), rtol=1e-8)
+    with pytest.raises(ValueError, match="kept no running statistics"):
+        cross.partial_fit(X, Y)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e2, 1e6])
+def test_large_means_cost_no_more_digits_than_they_must(shift):
+    """Products about a provisional centre, against rows that are centred first."""
+    X, Y = _views(n=3000)
+    # Sorted by the first column: the first block is not like the rest.
+    order = np.argsort(X[:, 0])
+    X, Y = X[order] + shift, Y[order] + shift
+    found = StochasticCCA(3).fit(X, Y).correlations_
+    # The digits that the sum itself has dropped are lost for both.
+    Q, R = (np.linalg.qr(V - V.mean(axis=0))[0] for V in (X, Y))
+    expected = np.linalg.svd(Q.T @ R, compute_uv=False)[:3]
+    assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
+@pytest.mark.parametrize("make", [StochasticCCA, StochasticPLS])
+@pytest.mark.parametrize("solver", ["exact", "auto"])
+def test_sums_tell_an_entry_that_is_not_finite(make, solver, value):
+    X, Y = _views()
+    Y[5, 2] = value
+    message = "too large" if value == 1e200 else "Input y contains"
+    with pytest.raises(ValueError, match=message):
+        make(2, solver=solver).fit(X, Y)
+
+
 def test_fewer_rows_than_columns_equals_the_covariance_solution():
     X, Y = _views(n=40, sizes=(60, 50))
     wide = StochasticCCA(3, reg=0.3).fit(X, Y)
