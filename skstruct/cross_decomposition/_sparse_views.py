@@ -5,6 +5,7 @@
 import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator
+from sklearn.utils import assert_all_finite
 
 from .._linalg import largest_triplets, leading_triplets
 from .._validation import FLOAT_DTYPES
@@ -20,10 +21,11 @@ class StandardView:
     """Centred and scaled columns of one view, held as rows of a float64 copy.
 
     Constant columns are exactly zero. With many more rows than columns of both views
-    the solvers get the compressed form of :func:`compress_rows`.
+    the solvers get the compressed form of :func:`compress_rows`. An entry that is not
+    finite is found on the way; `name` is what the error calls the view.
     """
 
-    def __init__(self, X, *, scale, ddof):
+    def __init__(self, X, *, scale, ddof, name="X"):
         n, p = X.shape
         if not (X.flags.c_contiguous and X.dtype in FLOAT_DTYPES):
             X = np.ascontiguousarray(X, dtype=np.float64)
@@ -37,6 +39,7 @@ class StandardView:
             self.scale[~constant] = root[~constant] / np.sqrt(n - ddof)
         extreme = np.flatnonzero(~((root > 1e-100) & (root < 1e100)))
         if extreme.size:
+            assert_all_finite(X, input_name=name)
             self._again(X[:, extreme], extreme, scale=scale, ddof=ddof)
         if scale:
             self.largest_norm = np.sqrt(n - ddof) * (1 + 1e-10)
@@ -158,10 +161,12 @@ def _largest_norm(squares):
     return np.sqrt(max(squares.max(initial=0.0), 0.0)) * (1 + 1e-10)
 
 
-def standard_view(X, *, scale, ddof):
+def standard_view(X, *, scale, ddof, name="X"):
     """:class:`StandardView` or :class:`SparseView`, by the type of X."""
-    View = SparseView if sparse.issparse(X) else StandardView
-    return View(X, scale=scale, ddof=ddof)
+    if sparse.issparse(X):
+        assert_all_finite(X, input_name=name)
+        return SparseView(X, scale=scale, ddof=ddof)
+    return StandardView(X, scale=scale, ddof=ddof, name=name)
 
 
 def compress_rows(views):
