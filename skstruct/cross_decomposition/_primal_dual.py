@@ -67,7 +67,7 @@ class PrimalDualSparseCCA(CallbackSupportMixin, TwoViewMixin):
         of components then says little, since a random sample need not contain what is
         next largest. Indices: in this order, at least `n_components`. A seed whose w
         is zero is skipped and the next one tried.
-    n_candidates : int or None, default=10
+    n_candidates : int or None, default=20
         Seeds tried for each component with "max_corr". None: all samples.
     mu : float > 0, default=None
         Absolute penalty of w; replaces `alpha`.
@@ -208,7 +208,7 @@ class PrimalDualSparseCCA(CallbackSupportMixin, TwoViewMixin):
         coef0=1,
         kernel_params=None,
         seeds="max_corr",
-        n_candidates=10,
+        n_candidates=20,
         mu=None,
         gamma_dual=None,
         max_iter=1000,
