@@ -125,15 +125,13 @@ class EckartYoungMixin(CallbackSupportMixin):
         by_products = np.inf
         if is_pls and not resumable:
             by_products = np.prod(sizes, dtype=float)
-        if min(by_rows, by_products) <= MAX_EXACT_ENTRIES:
+        smaller = min(by_rows, by_products)
+        beyond = self.solver == "exact" and total > MAX_EXACT_FEATURES
+        if smaller <= (total**2 if beyond else MAX_EXACT_ENTRIES):
             return "rows" if by_rows < by_products else "cross"
-        if total <= MAX_EXACT_FEATURES:
+        if self.solver == "exact" or total <= MAX_EXACT_FEATURES:
             return "covariance"
-        if self.solver == "auto":
-            return "ey"
-        if min(by_rows, by_products) == np.inf:
-            return "covariance"
-        return "rows" if by_rows < by_products else "cross"
+        return "ey"
 
     def _check_finite(self, views):
         """Raise for the first view with an entry that is not finite."""

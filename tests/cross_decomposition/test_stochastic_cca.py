@@ -114,6 +114,28 @@ def test_fewer_rows_than_columns_equals_the_covariance_solution():
     assert_allclose(wide.eigenvalues_, ref.eigenvalues([X, Y], 0.3, 3), rtol=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("make", "solver", "n", "sizes", "taken"),
+    [
+        (StochasticCCA, "auto", 300, (12, 9), "covariance"),
+        (StochasticCCA, "auto", 500, (3000, 2000), "rows"),
+        (StochasticCCA, "auto", 9000, (3000, 2000), "ey"),
+        (StochasticCCA, "exact", 9000, (3000, 2000), "covariance"),
+        (StochasticPLS, "auto", 300, (12, 9), "covariance"),
+        (StochasticPLS, "exact", 300, (12, 9), "cross"),
+        (StochasticPLS, "exact", 50, (900, 800), "rows"),
+        (StochasticPLS, "auto", 2000, (20_000, 400), "cross"),
+        (StochasticPLS, "auto", 2000, (20_000, 1000), "ey"),
+        (StochasticPLS, "exact", 2000, (20_000, 1000), "cross"),
+        (StochasticPLS, "ey", 2000, (12, 9), "ey"),
+        (StochasticPLS, "ey", 200, (12, 9), "covariance"),
+    ],
+)
+def test_the_smallest_problem_is_solved(make, solver, n, sizes, taken):
+    model = make(2, solver=solver)
+    assert model._resolved_solver(sizes, model._checked_regs(2), n) == taken
+
+
 @pytest.mark.parametrize("make", [StochasticCCA, StochasticPLS])
 def test_partial_fit_in_any_order_equals_fit(make):
     X, Y = _views()
