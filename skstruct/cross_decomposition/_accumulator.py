@@ -97,11 +97,14 @@ def add_products(products, views, centers):
             np.asarray(X[rows]) if ready else _shifted(X[rows], center)
             for X, center, ready in zip(views, centers, as_they_are)
         ]
-        ones = np.ones(len(block[0]))
         for i, X in enumerate(block):
-            sums[i] += ones @ X
-            if (i, i) not in products:
-                squares[i] += np.einsum("np,np->p", X, X)
+            if (i, i) in products:
+                sums[i] += np.ones(len(X)) @ X
+                continue
+            # Both while a part of the rows is in the cache.
+            for part in gen_batches(len(X), max(64, CACHE_ENTRIES // X.shape[1])):
+                sums[i] += np.ones(len(X[part])) @ X[part]
+                squares[i] += np.einsum("np,np->p", X[part], X[part])
         for (i, j), product in products.items():
             # numpy multiplies a matrix with itself in half the time.
             product += block[i].T @ block[j]
