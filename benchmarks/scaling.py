@@ -180,7 +180,7 @@ def _sparse_cca(n=200, p=4000):
 
 
 def _primal_dual(n=200, p=4000):
-    return PrimalDualSparseCCA(5, random_state=0), _views(n, p, 50)
+    return PrimalDualSparseCCA(5, seeds="random", random_state=0), _views(n, p, 50)
 
 
 def curves():

@@ -4,14 +4,15 @@
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg.blas import dsyrk
+from scipy.linalg.blas import dger
 from sklearn.utils import gen_batches
 
 from ._views import block_rows, constant_columns
 
-# Rows of a block of the joint cross-product: it should stay in the cache between
-# centring and multiplication.
-SYRK_ROWS = 1024
+# Entries of a block that is read several times: 1 MB of float64.
+CACHE_ENTRIES = 131_072
+# Rows whose mean serves as a first centre.
+CENTER_ROWS = 256
 
 
 def as_dense(X, dtype=np.float64):
@@ -50,58 +51,156 @@ class ColumnMoments:
         self.n = n
 
 
+# Entries that are not finite show in the sums; who asked for these will tell.
+@np.errstate(over="ignore", invalid="ignore")
+def _center(X, mean=None, variances=None):
+    """What to subtract from the columns of X before squares are summed, or None.
+
+    Centring afterwards costs the digits by which squared means exceed variances, so
+    that nothing needs to be subtracted (nor copied) where they hardly do. The mean of
+    the rows so far, or of a first block, is near enough to the final one.
+    """
+    if mean is None:
+        block = as_dense(X[:CENTER_ROWS])
+        mean = block.mean(axis=0)
+        variances = np.mean((block - mean) ** 2, axis=0)
+    return mean if np.any(mean**2 > 4 * variances) else None
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def add_products(products, views, centers):
+    """Add ``X_i' X_j`` of rows minus given centres to arrays, in float64.
+
+    Parameters
+    ----------
+    products : dict of (i, j) -> ndarray of shape (p_i, p_j)
+        Changed in place.
+    views : list of arrays, memmaps or CSR matrices
+    centers : list of ndarrays of shape (p_i,) or None
+
+    Returns
+    -------
+    sums : list of ndarrays of shape (p_i,)
+    squares : list of ndarrays of shape (p_i,)
+        Of the columns of views whose own product is not wanted; else zero.
+    """
+    n = views[0].shape[0]
+    sums, squares = ([np.zeros(X.shape[1]) for X in views] for _ in range(2))
+    as_they_are = [
+        not sparse.issparse(X) and X.dtype == np.float64 and center is None
+        for X, center in zip(views, centers)
+    ]
+    # Without a copy of the rows nothing has to be cut to fit in memory.
+    size = n if all(as_they_are) else block_rows(sum(X.shape[1] for X in views))
+    for rows in gen_batches(n, size):
+        block = [
+            np.asarray(X[rows]) if ready else _shifted(X[rows], center)
+            for X, center, ready in zip(views, centers, as_they_are)
+        ]
+        for i, X in enumerate(block):
+            if (i, i) in products:
+                sums[i] += np.ones(len(X)) @ X
+                continue
+            # Both while a part of the rows is in the cache.
+            for part in gen_batches(len(X), max(64, CACHE_ENTRIES // X.shape[1])):
+                sums[i] += np.ones(len(X[part])) @ X[part]
+                squares[i] += np.einsum("np,np->p", X[part], X[part])
+        for (i, j), product in products.items():
+            # numpy multiplies a matrix with itself in half the time.
+            product += block[i].T @ block[j]
+    return sums, squares
+
+
+def _shifted(part, center):
+    B = part.toarray() if sparse.issparse(part) else part
+    if center is None:
+        return B.astype(np.float64, copy=False)
+    return np.subtract(B, center, dtype=np.float64)
+
+
 class JointMoments:
     """Number of rows, mean and centred cross-products of stacked views."""
 
     def __init__(self, n_features):
         self.n = 0
         self.mean = np.zeros(n_features)
-        # Lower triangle, in the order that the rank-k update of BLAS fills in place.
-        self.scatter = np.zeros((n_features, n_features), order="F")
+        self.scatter = np.zeros((n_features, n_features))
 
     @property
     def squares(self):
         """Centred sum of squares of each column."""
-        return np.diag(self.scatter).copy()
+        return np.maximum(np.diag(self.scatter), 0.0)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def update(self, views):
         """Add rows, given as one array, memmap or CSR matrix per view."""
-        n_rows, p = views[0].shape[0], len(self.mean)
-        buffer = np.empty((min(SYRK_ROWS, n_rows), p))
-        for rows in gen_batches(n_rows, SYRK_ROWS):
-            B = buffer[: rows.stop - rows.start]
-            stop = 0
-            for X in views:
-                part = X[rows]
-                start, stop = stop, stop + X.shape[1]
-                B[:, start:stop] = part.toarray() if sparse.issparse(part) else part
-            self._add_block(B)
-        return self
-
-    def _add_block(self, B):
-        m = len(B)
-        mean = B.mean(axis=0)
-        B -= mean
+        stops = np.cumsum([X.shape[1] for X in views])
+        cuts = [slice(stop - X.shape[1], stop) for X, stop in zip(views, stops)]
+        if self.n:
+            variances = self.squares / self.n
+            centers = [
+                _center(X, self.mean[c], variances[c]) for X, c in zip(views, cuts)
+            ]
+        else:
+            centers = [_center(X) for X in views]
+        lower = {
+            (i, j): self.scatter[cuts[i], cuts[j]]
+            for i in range(len(views))
+            for j in range(i + 1)
+        }
+        m = views[0].shape[0]
+        sums, _ = add_products(lower, views, centers)
+        for (i, j), product in lower.items():
+            if i != j:
+                self.scatter[cuts[j], cuts[i]] = product.T
+        shift = np.concatenate(sums) / m
+        mean = shift + np.concatenate(
+            [np.zeros(len(t)) if c is None else c for t, c in zip(sums, centers)]
+        )
         n = self.n + m
-        self.scatter = dsyrk(1.0, B.T, beta=1.0, c=self.scatter, lower=1, overwrite_c=1)
+        delta = mean - self.mean
+        self._add_row(-m, shift)
         if self.n:
             # The difference of the means as one more row.
-            delta = (mean - self.mean) * np.sqrt(self.n * m / n)
-            self.scatter = dsyrk(
-                1.0, delta[:, None], beta=1.0, c=self.scatter, lower=1, overwrite_c=1
-            )
-        self.mean += (mean - self.mean) * (m / n)
+            self._add_row(self.n * m / n, delta)
+        self.mean = self.mean + delta * (m / n)
         self.n = n
+        return self
+
+    def _add_row(self, weight, x):
+        # The transpose is in the order that BLAS updates in place.
+        dger(weight, x, x, a=self.scatter.T, overwrite_a=1)
 
     def covariance(self, inverse_scale):
         """Covariance of the columns times `inverse_scale`, symmetric."""
-        S = np.tril(self.scatter)
-        S *= inverse_scale / (self.n - 1)
+        S = self.scatter * (inverse_scale / (self.n - 1))
         S *= inverse_scale[:, None]
-        diagonal = np.diag(S).copy()
-        S += S.T
-        np.fill_diagonal(S, diagonal)
         return S
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def cross_moments(X, Y):
+    """Column moments of two views and their centred cross-product, in one pass.
+
+    Returns
+    -------
+    moments : list of ColumnMoments
+    C : ndarray of shape (p, q)
+        ``X'Y`` of the centred views.
+    """
+    centers = [_center(X), _center(Y)]
+    C = np.zeros((Y.shape[1], X.shape[1]))
+    sums, squares = add_products({(1, 0): C}, [X, Y], centers)
+    moments = []
+    for t, total, center in zip(sums, squares, centers):
+        found = ColumnMoments(len(t))
+        found.n, found.mean = X.shape[0], t / X.shape[0]
+        found.squares = np.maximum(total - t * found.mean, 0.0)
+        if center is not None:
+            found.mean = found.mean + center
+        moments.append(found)
+    dger(-1.0 / X.shape[0], *sums, a=C.T, overwrite_a=1)
+    return moments, C.T
 
 
 def scale_of(moments, scale):
@@ -128,10 +227,11 @@ def scale_of(moments, scale):
     return std, np.where(constant, 0.0, 1.0 / std)
 
 
-class CenteredSparse:
-    """CSR rows minus a mean, times an inverse scale, as a linear operator.
+class CenteredRows:
+    """Rows minus a mean, times an inverse scale, as a linear operator.
 
-    Knows the two products that the streaming solver takes and never fills in.
+    Knows the two products that the solvers take; CSR rows are never filled in, and
+    dense ones in float64 not copied.
     """
 
     def __init__(self, X, mean, inverse_scale, dtype):
@@ -142,7 +242,7 @@ class CenteredSparse:
         self.dtype = np.dtype(dtype)
 
     def __getitem__(self, rows):
-        return CenteredSparse(self.X[rows], self.mean, self.inverse_scale, self.dtype)
+        return CenteredRows(self.X[rows], self.mean, self.inverse_scale, self.dtype)
 
     def __len__(self):
         return self.shape[0]
@@ -159,7 +259,7 @@ class CenteredSparse:
 
 def column_squares(X):
     """Sum of squares of each column of a dense or centred sparse block."""
-    if isinstance(X, CenteredSparse):
+    if isinstance(X, CenteredRows):
         raw = X.X
         squares = np.asarray(raw.multiply(raw).sum(axis=0)).ravel()
         sums = np.asarray(raw.sum(axis=0)).ravel()
@@ -168,9 +268,21 @@ def column_squares(X):
     return np.einsum("np,np->p", X, X)
 
 
+def cut_rows(X, squares):
+    """Copy of a block, filled in, in which no row has a larger sum of squares."""
+    largest = np.finfo(X.dtype).max
+    X = np.clip(filled(X), -largest, largest)
+    # In units of the largest entry of a row no square overflows.
+    size = np.abs(X).max(axis=1, keepdims=True, initial=0.0)
+    X /= np.where(size > 0, size, 1.0)
+    norm = np.sqrt(np.einsum("np,np->n", X, X))[:, None]
+    length = np.minimum(size.astype(np.float64), np.sqrt(squares) / np.maximum(norm, 1))
+    return X * length.astype(X.dtype)
+
+
 def rmatmul(X, Z):
     """``X.T @ Z`` for a dense or centred sparse block."""
-    return X.rmatmul(Z) if isinstance(X, CenteredSparse) else X.T @ Z
+    return X.rmatmul(Z) if isinstance(X, CenteredRows) else X.T @ Z
 
 
 class StandardizedViews:
@@ -187,7 +299,7 @@ class StandardizedViews:
     def block(self, rows):
         """One standardised block per view; `rows` is a slice or an index array."""
         return [
-            CenteredSparse(X[rows], mean, inverse, self.dtype)
+            CenteredRows(X[rows], mean, inverse, self.dtype)
             if sparse.issparse(X)
             else self._dense(X[rows], mean, inverse)
             for X, mean, inverse in zip(self.views, self.means, self.inverse_scales)
@@ -207,36 +319,44 @@ class StandardizedViews:
         return B
 
     def blocks(self):
-        """All rows in order, in blocks of bounded size."""
-        for rows in gen_batches(self.n_rows, block_rows(sum(self.sizes))):
-            yield self.block(rows)
+        """All rows in order, in blocks that stay in the cache, copied only if needed.
 
-    def products(self, weights):
+        Single precision has no digits to spare for a mean that is not subtracted.
+        """
+        width = sum(self.sizes)
+        for rows in gen_batches(self.n_rows, max(64, CACHE_ENTRIES // width)):
+            yield [
+                CenteredRows(X[rows], mean, inverse, self.dtype)
+                if sparse.issparse(X) or X.dtype == self.dtype == np.float64
+                else self._dense(X[rows], mean, inverse)
+                for X, mean, inverse in zip(self.views, self.means, self.inverse_scales)
+            ]
+
+    def products(self, weights, *, within=False):
         """``H[i][:, j] = X_i' X_j W_j / (n - 1)`` by one pass over the rows.
+
+        Parameters
+        ----------
+        weights : list of ndarrays of shape (p_i, n_components)
+        within : bool
+            Whether only j = i is wanted.
 
         Returns
         -------
-        H : list of float64 ndarrays of shape (p_i, n_views, n_components)
+        H : list of float64 ndarrays of shape (p_i, n_views or 1, n_components)
         """
-        K = weights[0].shape[1]
+        M, K = len(weights), weights[0].shape[1]
         weights = [W.astype(self.dtype, copy=False) for W in weights]
-        H = [np.zeros((p, len(weights) * K)) for p in self.sizes]
+        H = [np.zeros((p, K if within else M * K)) for p in self.sizes]
         for block in self.blocks():
-            Z = np.hstack([X @ W for X, W in zip(block, weights)])
-            for Hi, X in zip(H, block):
-                Hi += rmatmul(X, Z)
+            Z = [X @ W for X, W in zip(block, weights)]
+            if not within:
+                Z = [np.hstack(Z)] * M
+            for Hi, X, Zi in zip(H, block, Z):
+                Hi += rmatmul(X, Zi)
         return [(Hi / (self.n_rows - 1)).reshape(len(Hi), -1, K) for Hi in H]
 
-    def cross_covariance(self):
-        """Covariance of the first with the second view, (p_1, p_2), in float64."""
-        C = np.zeros(self.sizes)
-        for X, Y in self.blocks():
-            if isinstance(X, CenteredSparse) or isinstance(Y, CenteredSparse):
-                X, Y = (_filled(A) for A in (X, Y))
-            C += X.T @ Y
-        C /= self.n_rows - 1
-        return C
 
-
-def _filled(A):
+def filled(A):
+    """A centred sparse block as an array; a dense one as it is."""
     return A if isinstance(A, np.ndarray) else A @ np.eye(A.shape[1], dtype=A.dtype)

@@ -5,7 +5,7 @@
 import numpy as np
 from scipy import sparse
 
-from ._accumulator import CenteredSparse
+from ._accumulator import CenteredRows
 from ._views import BLOCK_ENTRIES
 
 
@@ -51,7 +51,7 @@ def _gather(data, rows):
     gathered = []
     for X, mean, inverse in zip(data.views, data.means, data.inverse_scales):
         if sparse.issparse(X):
-            gathered.append(CenteredSparse(X[rows], mean, inverse, data.dtype))
+            gathered.append(CenteredRows(X[rows], mean, inverse, data.dtype))
             continue
         B = np.empty((len(rows), X.shape[1]), dtype=data.dtype)
         B[by_position] = X[rows[by_position]]

@@ -13,7 +13,7 @@ from numbers import Integral, Real
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._base import deterministic_signs
@@ -24,6 +24,7 @@ from ._accumulator import (
     JointMoments,
     StandardizedViews,
     as_dense,
+    cross_moments,
     scale_of,
 )
 from ._batches import shuffled_batches
@@ -83,7 +84,7 @@ class EckartYoungMixin(CallbackSupportMixin):
 
     # -- fit ---------------------------------------------------------------------
 
-    def _fit_views(self, views):
+    def _fit_views(self, views, *, known_finite=True):
         sizes = [X.shape[1] for X in views]
         regs = self._checked_regs(len(views))
         self._check_n_components(sizes)
@@ -91,9 +92,13 @@ class EckartYoungMixin(CallbackSupportMixin):
         self._warn_of_interpolation(n, sizes, regs)
         self._stream = None
         solver = self._resolved_solver(sizes, regs, n)
+        if not (known_finite or solver in _SUMMED):
+            self._check_finite(views)
         with fit_callbacks(self, X=views[0], max_iter=self.max_iter) as step:
             if solver == "covariance":
                 moments = JointMoments(sum(sizes)).update(views)
+                if not np.isfinite(moments.mean + moments.squares).all():
+                    self._check_finite(views)
                 self._solve_moments(moments, sizes, regs)
                 self._stream = _moments_state(moments)
             else:
@@ -106,25 +111,35 @@ class EckartYoungMixin(CallbackSupportMixin):
 
     def _resolved_solver(self, sizes, regs, n):
         """ "covariance", "rows" and "cross" are exact; else the stochastic one."""
-        total = sum(sizes)
+        total, largest = sum(sizes), max(sizes)
         if self.solver not in {"auto", "exact"}:
             if n > n_warmup_rows(sizes, self.n_components):
                 return self.solver
             # The start would see all rows: nothing is left to be learnt.
-            return "rows" if n <= max(sizes) else "covariance"
-        if n <= max(sizes) and n * total <= MAX_EXACT_ENTRIES:
-            return "rows"
-        if total <= MAX_EXACT_FEATURES:
+            return "rows" if n <= largest else "covariance"
+        # What each of them has to hold, in entries.
+        by_rows = n * total if n <= largest else np.inf
+        is_pls = len(sizes) == 2 and min(regs) == 1
+        # The joint covariance takes longer, but partial_fit can go on from it.
+        resumable = self.solver == "auto" and total <= MAX_EXACT_FEATURES
+        by_products = np.inf
+        if is_pls and not resumable:
+            by_products = np.prod(sizes, dtype=float)
+        smaller = min(by_rows, by_products)
+        beyond = self.solver == "exact" and total > MAX_EXACT_FEATURES
+        if smaller <= (total**2 if beyond else MAX_EXACT_ENTRIES):
+            return "rows" if by_rows < by_products else "cross"
+        if self.solver == "exact" or total <= MAX_EXACT_FEATURES:
             return "covariance"
-        if len(sizes) == 2 and min(regs) == 1 and np.prod(sizes) <= MAX_EXACT_ENTRIES:
-            return "cross"
-        if self.solver == "exact":
-            return "rows" if n <= max(sizes) else "covariance"
         return "ey"
 
-    def _standardized(self, views, dtype):
+    def _check_finite(self, views):
+        """Raise for the first view with an entry that is not finite."""
+        for name, X in zip(("X", "y"), views):
+            assert_all_finite(X, estimator_name=type(self).__name__, input_name=name)
+
+    def _standardized(self, views, moments, dtype):
         """Views with their training mean and scale, which become attributes."""
-        moments = [ColumnMoments(X.shape[1]).update(X) for X in views]
         scales = [scale_of(m, self.scale) for m in moments]
         self._set_standardization([m.mean for m in moments], scales)
         self._variances = [m.squares / (m.n - 1) for m in moments]
@@ -138,16 +153,27 @@ class EckartYoungMixin(CallbackSupportMixin):
         self._constant = [inverse == 0 for _, inverse in scales]
 
     def _fit_standardized(self, views, regs, solver, step):
+        if solver == "cross":
+            moments, C = cross_moments(*views)
+            if not np.isfinite(np.concatenate([m.squares for m in moments])).all():
+                self._check_finite(views)
+        else:
+            moments = [ColumnMoments(X.shape[1]).update(X) for X in views]
         data = self._standardized(
-            views, np.float64 if solver in _EXACT else working_dtype(views)
+            views, moments, np.float64 if solver in _EXACT else working_dtype(views)
         )
         if solver == "rows":
             bases = [principal_basis(X) for X in data.dense(slice(None))]
             weights, eigenvalues = solve_rows(bases, regs, self.n_components)
         elif solver == "cross":
-            weights, eigenvalues = solve_cross_covariance(
-                data.cross_covariance(), self.n_components
-            )
+            left, right = data.inverse_scales
+            C *= (left / (data.n_rows - 1))[:, None]
+            C *= right
+            weights, eigenvalues = solve_cross_covariance(C, self.n_components)
+            within = data.products(weights, within=True)
+            across = [(C @ weights[1])[:, None], (C.T @ weights[0])[:, None]]
+            H = [np.hstack([within[0], across[0]]), np.hstack([across[1], within[1]])]
+            return self._finish(weights, eigenvalues, H)
         else:
             weights = self._fit_stream(data, regs, solver, step)
             H = data.products(weights)
@@ -198,6 +224,8 @@ class EckartYoungMixin(CallbackSupportMixin):
         self._warn_of_the_run(stream, converged)
         self._stream = None
         if solver == "ey":
+            # What partial_fit adds are new rows, of other variances maybe.
+            stream.variances_known = False
             self._stream = {
                 "kind": "ey",
                 "stream": stream.state(),
@@ -349,17 +377,23 @@ class EckartYoungMixin(CallbackSupportMixin):
         """Add to the warm-up rows; returns the rows that were too many."""
         n_w = n_warmup_rows(sizes, self.n_components)
         take = min(n_w - state["n_buffered"], views[0].shape[0])
-        state["buffer"].append([as_dense(X[:take], state["dtype"]) for X in views])
+        state["buffer"].append([as_dense(X[:take], X.dtype) for X in views])
         state["n_buffered"] += take
         enough = max(self.n_components + 1, 1.5 * state["n_solved"])
         full = state["n_buffered"] == n_w
         if full or state["n_buffered"] >= enough:
-            rows = [np.concatenate(parts) for parts in zip(*state["buffer"])]
+            # Kept as they came, bytes as bytes.
+            rows = [
+                np.concatenate(parts, dtype=state["dtype"], casting="unsafe")
+                for parts in zip(*state["buffer"])
+            ]
+            if full:
+                del state["buffer"]
             stream = self._start_from_buffer(state, rows, regs)
             state["n_solved"] = state["n_buffered"]
             if full:
                 state["stream"] = stream.state()
-                for name in ("buffer", "n_buffered", "n_solved", "dtype"):
+                for name in ("n_buffered", "n_solved", "dtype"):
                     del state[name]
         return [X[take:] for X in views]
 
@@ -375,10 +409,10 @@ class EckartYoungMixin(CallbackSupportMixin):
             [m.mean for m in moments], [(std, 1.0 / std) for std, _ in scales]
         )
         state["inverse_scales"] = [1.0 / std for std, _ in scales]
-        data = StandardizedViews(
-            rows, self._means, state["inverse_scales"], rows[0].dtype
-        )
-        stream = self._started(data.dense(slice(None)), regs, "ey")
+        for X, mean, inverse in zip(rows, self._means, state["inverse_scales"]):
+            X -= mean.astype(X.dtype)
+            X *= inverse.astype(X.dtype)
+        stream = self._started(rows, regs, "ey")
         self._finish_stream(stream)
         return stream
 
@@ -399,10 +433,20 @@ class EckartYoungMixin(CallbackSupportMixin):
         data = StandardizedViews(
             views, self._means, state["inverse_scales"], stream.dtype
         )
+        n_cut = stream.n_cut
         for batch in shuffled_batches(data, self.batch_size, None):
             stream.step(batch)
         state["stream"] = stream.state()
         self._finish_stream(stream)
+        if stream.n_cut > n_cut:
+            warnings.warn(
+                f"{stream.n_cut - n_cut} batch(es) had rows so long that they would "
+                "have outweighed the rows before; these rows were cut to their mean "
+                "length. Check the units, or start a new estimator if all further "
+                "rows are like this.",
+                UserWarning,
+                stacklevel=4,
+            )
         if stream.restarts > MAX_RESTARTS:
             self._warn_of_the_run(stream, True)
 
@@ -512,7 +556,9 @@ class EckartYoungMixin(CallbackSupportMixin):
                 return
 
 
-_EXACT = frozenset({"covariance", "rows", "cross"})
+# Solvers that start from sums of all rows, which tell whether an entry is not finite.
+_SUMMED = frozenset({"covariance", "cross"})
+_EXACT = _SUMMED | {"rows"}
 
 
 def working_dtype(views):

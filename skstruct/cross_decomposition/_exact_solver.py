@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from .._linalg import largest_triplets, whitening
+from .._linalg import leading_triplets, whitening
 
 # Directions of smaller variance than this share of the largest one are dropped.
 RELATIVE_CUT = 1e-10
@@ -22,12 +22,30 @@ RELATIVE_CUT = 1e-10
 class Basis:
     """Leading principal axes of a view, and its rows in them."""
 
-    axes: np.ndarray
-    """(p, r), orthonormal columns."""
     variances: np.ndarray
     """(r,), descending."""
     rows: np.ndarray
     """(n, r), orthonormal columns: X = sqrt(n - 1) rows sqrt(variances) axes'."""
+    data: np.ndarray
+    """X itself, (n, p)."""
+    coordinates: np.ndarray
+    """(n, r) with axes = X' coordinates of a wide view, else the axes, (p, r)."""
+
+    @property
+    def n_features(self):
+        """Number of columns of the view."""
+        return self.data.shape[1]
+
+    def span(self, M):
+        """Axes times M, in the type of the data; wide axes are never formed."""
+        if len(self.coordinates) == self.n_features:
+            return self.coordinates @ M.astype(self.data.dtype, copy=False)
+        return self.data.T @ (self.coordinates @ M).astype(self.data.dtype, copy=False)
+
+    def column_variances(self):
+        """Variance of each column, in float64."""
+        squares = np.einsum("np,np->p", self.data, self.data, dtype=np.float64)
+        return squares / (len(self.data) - 1)
 
 
 def principal_basis(X, *, cut=RELATIVE_CUT):
@@ -40,11 +58,10 @@ def principal_basis(X, *, cut=RELATIVE_CUT):
     d, V = d[kept], V[:, kept]
     root = np.sqrt(d)
     if wide:
-        # Divided before the product: the axes can be the largest array of a fit.
-        return Basis(X.T @ (V / root), d / (n - 1), V)
+        return Basis(d / (n - 1), V, X, V / root)
     # A column without variance must not get rounding noise.
     V[~X.any(axis=0)] = 0.0
-    return Basis(V, d / (n - 1), X @ (V / root))
+    return Basis(d / (n - 1), X @ (V / root), X, V)
 
 
 def solve_rows(bases, regs, n_components, *, shrinkage=None):
@@ -69,7 +86,7 @@ def solve_rows(bases, regs, n_components, *, shrinkage=None):
     roots = []
     for basis, c, tau in zip(bases, regs, shrinkage):
         d = basis.variances
-        mean = d.sum() / len(basis.axes)
+        mean = d.sum() / basis.n_features
         roots.append(np.sqrt((1 - c) * ((1 - tau) * d + tau * mean) + c))
     R = [
         basis.rows * (np.sqrt(basis.variances) / root)
@@ -79,8 +96,7 @@ def solve_rows(bases, regs, n_components, *, shrinkage=None):
         lambda i, j: R[i].T @ R[j], [Ri.shape[1] for Ri in R], n_components
     )
     weights = [
-        # In the type of the axes: they would be copied, and can be the largest array.
-        basis.axes @ (part / root[:, None]).astype(basis.axes.dtype, copy=False)
+        basis.span(part / root[:, None])
         for basis, root, part in zip(bases, roots, parts)
     ]
     return weights, eigenvalues
@@ -169,7 +185,7 @@ def _top_pairs(cross, ranks, n_components):
     parts = [np.zeros((r, n_components)) for r in ranks]
     eigenvalues = np.zeros(n_components)
     if len(ranks) == 2:
-        U, s, V = largest_triplets(cross(0, 1), n_components, tol=0)
+        U, s, V = leading_triplets(cross(0, 1), n_components)
         halves = (U / np.sqrt(2), V / np.sqrt(2))
     else:
         s, halves = _top_stacked(cross, ranks, n_components)

@@ -10,7 +10,7 @@ by c_i towards the identity, loss ``-2 tr(W'AW) + ||W'BW||^2``.
 import numpy as np
 from scipy import linalg
 
-from ._accumulator import column_squares, rmatmul
+from ._accumulator import column_squares, cut_rows, rmatmul
 from ._exact_solver import principal_basis, solve_rows
 
 # Leading axes of the warm-up rows that the preconditioner knows.
@@ -19,6 +19,9 @@ PRECONDITIONER_RANK = 64
 MAX_WARMUP_ENTRIES = 13_000_000
 # Restarts after which the user is told that the data do not suit the step.
 MAX_RESTARTS = 3
+# A batch of a stream may be this many times as large as the rows before it, or hold
+# this share of their sum of squares, before its rows are cut.
+MAX_SIZE_RATIO, MAX_SIZE_SHARE = 10.0, 0.25
 
 
 def n_warmup_rows(sizes, n_components):
@@ -43,11 +46,10 @@ class LowRankPreconditioner:
     def __init__(self, basis, reg, tau, dtype):
         r = min(PRECONDITIONER_RANK, len(basis.variances))
         self.reg, self.tau = reg, tau
-        self.Y = (
-            basis.axes[:, :r] * np.sqrt((1 - reg) * (1 - tau) * basis.variances[:r])
-        ).astype(dtype)
+        roots = np.sqrt((1 - reg) * (1 - tau) * basis.variances[:r])
+        self.Y = basis.span(np.eye(len(basis.variances), r) * roots).astype(dtype)
         self.explained = np.einsum("pr,pr->p", self.Y, self.Y, dtype=np.float64)
-        self.warmup_variances = (basis.axes**2) @ basis.variances
+        self.warmup_variances = basis.column_variances()
 
     def update(self, variances):
         """Invert for the running column variances."""
@@ -106,6 +108,7 @@ class EckartYoungStream:
         self.learning_rate = learning_rate
         self.n_warmup = n_w
         self.restarts = 0
+        self.n_cut = 0
         # Batches that W still has to wait for after a restart, in rows.
         self.hold = 0
 
@@ -161,6 +164,8 @@ class EckartYoungStream:
             Rows of the training set, over which epochs pass.
         """
         m = batch[0].shape[0]
+        if not self.variances_known:
+            batch = self._without_absurd_rows(batch)
         if self.hold <= 0:
             if not self._score_space_solve():
                 self._restart()
@@ -198,7 +203,7 @@ class EckartYoungStream:
             self.sum_L += curvature
             self.sum_L2 += curvature**2
         if not self.variances_known:
-            self._update_variances(batch, rate)
+            self._update_variances(rate)
         self.seen += m
 
     def _score_space_solve(self):
@@ -288,9 +293,30 @@ class EckartYoungStream:
 
     # -- preconditioner, guard, anchor -------------------------------------------
 
-    def _update_variances(self, batch, rate):
-        for v, X in zip(self.variances, batch):
-            v += rate * (column_squares(X) / X.shape[0] - v)
+    def _without_absurd_rows(self, batch):
+        """The batch, or its long rows cut where they outweigh the rows before it.
+
+        With a finite variance the share of one batch in the sum of squares vanishes,
+        so that only a batch no covariance could survive is touched. Its rows keep
+        their direction and get at most the mean length of the rows before.
+        """
+        m = batch[0].shape[0]
+        limit = max(MAX_SIZE_RATIO, MAX_SIZE_SHARE * self.seen / m)
+        squares = [column_squares(X) / m for X in batch]
+        # Not finite counts as larger.
+        if not all(
+            s.sum() <= limit * v.sum() or not v.any()
+            for s, v in zip(squares, self.variances)
+        ):
+            self.n_cut += 1
+            batch = [cut_rows(X, v.sum()) for X, v in zip(batch, self.variances)]
+            squares = [column_squares(X) / m for X in batch]
+        self.batch_variances = squares
+        return batch
+
+    def _update_variances(self, rate):
+        for v, squares in zip(self.variances, self.batch_variances):
+            v += rate * (squares - v)
 
     def _update_preconditioners(self):
         if self.variances_known:
@@ -359,7 +385,7 @@ def _fill_empty(weights, bases):
     for W, basis in zip(weights, bases):
         empty = ~W.any(axis=0)
         if empty.any():
-            deviation = np.sqrt((basis.axes**2) @ basis.variances)
+            deviation = np.sqrt(basis.column_variances())
             size = max(float(np.sum(deviation**2)), 1e-300) ** 0.5
             W[:, empty] = rng.standard_normal((len(W), empty.sum()))
             W[:, empty] *= (deviation > 0)[:, None] / size

@@ -107,6 +107,11 @@ class MultiviewCCA(EckartYoungMixin, MultiviewMixin):
     The exact solver costs one pass of ``n p^2`` for the joint covariance of all p
     columns and ``p^3``; the streaming solver about ``6 n p n_components`` for an epoch.
 
+    ``partial_fit`` weighs all rows alike, the oldest as the newest: after a lasting
+    change of the data start a new estimator. The streaming solver cuts rows that would
+    outweigh all before them, with a warning; the exact one gives what ``fit`` gives,
+    so that such rows have to be clipped before.
+
     References
     ----------
     Chapman, Wells, Lawry Aguila (2024), Unconstrained stochastic CCA: unifying

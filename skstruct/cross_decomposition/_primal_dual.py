@@ -60,13 +60,14 @@ class PrimalDualSparseCCA(CallbackSupportMixin, TwoViewMixin):
         Constant of the polynomial and sigmoid kernels.
     kernel_params : dict, default=None
         Parameters of a callable kernel.
-    seeds : {"random", "max_corr"} or array-like of int, default="random"
-        Which samples are the seeds. "random": drawn without replacement. "max_corr":
-        of `n_candidates` samples the one whose component correlates most over the
-        other samples; the seed's own row does not count. Indices: in this order, at
-        least `n_components`. A seed whose w is zero is skipped and the next one
-        tried.
-    n_candidates : int, default=None
+    seeds : {"max_corr", "random"} or array-like of int, default="max_corr"
+        Which samples are the seeds. "max_corr": of `n_candidates` random samples the
+        one whose component correlates most over the other samples; the seed's own row
+        does not count. "random": drawn without replacement, as published; the number
+        of components then says little, since a random sample need not contain what is
+        next largest. Indices: in this order, at least `n_components`. A seed whose w
+        is zero is skipped and the next one tried.
+    n_candidates : int or None, default=20
         Seeds tried for each component with "max_corr". None: all samples.
     mu : float > 0, default=None
         Absolute penalty of w; replaces `alpha`.
@@ -79,7 +80,7 @@ class PrimalDualSparseCCA(CallbackSupportMixin, TwoViewMixin):
     random_state : int, RandomState instance or None, default=None
         Draws the seeds.
     n_jobs : int, default=None
-        Candidates tried at the same time, with "max_corr".
+        Candidates tried at the same time with "max_corr".
     verbose : int, default=0
         Whether components are logged to
         ``logging.getLogger("skstruct.cross_decomposition")``.
@@ -145,9 +146,9 @@ class PrimalDualSparseCCA(CallbackSupportMixin, TwoViewMixin):
     rule. Columns of X are standardised only if you do so; they are always centred,
     and a constant one has weight 0.
 
-    Cost of a component: some ten passes over X and over K. A sparse X stays sparse:
-    centring and deflation are kept as a basis of the removed directions. Memory: one
-    copy of X and three n x n matrices.
+    Cost of each candidate of a component: some ten passes over X and over K. A sparse X
+    stays sparse: centring and deflation are kept as a basis of the removed directions.
+    Memory: one copy of X and three n x n matrices.
 
     References
     ----------
@@ -166,7 +167,7 @@ class PrimalDualSparseCCA(CallbackSupportMixin, TwoViewMixin):
     >>> X, y = rng.standard_normal((100, 40)), rng.standard_normal((100, 30))
     >>> X[:, :4] += 2 * z
     >>> y[:, :4] += 2 * z
-    >>> cca = PrimalDualSparseCCA(seeds="max_corr").fit(X, y)
+    >>> cca = PrimalDualSparseCCA(random_state=0).fit(X, y)
     >>> np.flatnonzero(cca.coef_[:, 0])
     array([0, 1, 2, 3])
     >>> bool(cca.dual_gap_[0] <= 1e-6 * cca.objective_[0])
@@ -206,8 +207,8 @@ class PrimalDualSparseCCA(CallbackSupportMixin, TwoViewMixin):
         degree=3,
         coef0=1,
         kernel_params=None,
-        seeds="random",
-        n_candidates=None,
+        seeds="max_corr",
+        n_candidates=20,
         mu=None,
         gamma_dual=None,
         max_iter=1000,

@@ -236,7 +236,9 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
         -------
         self : SparseCCA
         """
-        X, y = self._validate_views(X, y, reset=True, accept_sparse="csr")
+        X, y = self._validate_views(
+            X, y, reset=True, accept_sparse="csr", ensure_all_finite=False
+        )
         x, y = self._standard_views(X, y)
         short = compress_rows([x, y])
         components = self._components(*short, row_factors(short))
@@ -245,7 +247,10 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
 
     def _standard_views(self, X, y):
         ddof = 1 if self.method == "pmd" else 0
-        views = [standard_view(A, scale=self.scale, ddof=ddof) for A in (X, y)]
+        views = [
+            standard_view(A, scale=self.scale, ddof=ddof, name=name)
+            for A, name in ((X, "X"), (y, "y"))
+        ]
         self._check_options(*views)
         return views
 

@@ -5,8 +5,9 @@
 import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator
+from sklearn.utils import assert_all_finite
 
-from .._linalg import largest_triplets
+from .._linalg import largest_triplets, leading_triplets
 from .._validation import FLOAT_DTYPES
 from ._sparse_kernels import standardize_columns
 from ._views import column_standardization, constant_columns
@@ -20,10 +21,11 @@ class StandardView:
     """Centred and scaled columns of one view, held as rows of a float64 copy.
 
     Constant columns are exactly zero. With many more rows than columns of both views
-    the solvers get the compressed form of :func:`compress_rows`.
+    the solvers get the compressed form of :func:`compress_rows`. An entry that is not
+    finite is found on the way; `name` is what the error calls the view.
     """
 
-    def __init__(self, X, *, scale, ddof):
+    def __init__(self, X, *, scale, ddof, name="X"):
         n, p = X.shape
         if not (X.flags.c_contiguous and X.dtype in FLOAT_DTYPES):
             X = np.ascontiguousarray(X, dtype=np.float64)
@@ -37,6 +39,7 @@ class StandardView:
             self.scale[~constant] = root[~constant] / np.sqrt(n - ddof)
         extreme = np.flatnonzero(~((root > 1e-100) & (root < 1e100)))
         if extreme.size:
+            assert_all_finite(X, input_name=name)
             self._again(X[:, extreme], extreme, scale=scale, ddof=ddof)
         if scale:
             self.largest_norm = np.sqrt(n - ddof) * (1 + 1e-10)
@@ -158,10 +161,12 @@ def _largest_norm(squares):
     return np.sqrt(max(squares.max(initial=0.0), 0.0)) * (1 + 1e-10)
 
 
-def standard_view(X, *, scale, ddof):
+def standard_view(X, *, scale, ddof, name="X"):
     """:class:`StandardView` or :class:`SparseView`, by the type of X."""
-    View = SparseView if sparse.issparse(X) else StandardView
-    return View(X, scale=scale, ddof=ddof)
+    if sparse.issparse(X):
+        assert_all_finite(X, input_name=name)
+        return SparseView(X, scale=scale, ddof=ddof)
+    return StandardView(X, scale=scale, ddof=ddof, name=name)
 
 
 def compress_rows(views):
@@ -243,7 +248,8 @@ def cross_starts(x, y, k, *, factors=None, middle=None):
         A, B = factors
         left = A if middle is None else middle(A, True)
         core = left.T @ B
-        W, s = _left_vectors(core, k)
+        # The vectors are only a start: half of the digits are enough.
+        W, s, _ = leading_triplets(core, k, floor=1e-8)
         V = y.correlate(left @ W)
     else:
 
@@ -265,19 +271,3 @@ def cross_starts(x, y, k, *, factors=None, middle=None):
     starts = np.zeros((q, k))
     starts[:, : s.size] = np.where(kept, V / np.where(kept, size, 1.0), 0.0)
     return starts
-
-
-def _left_vectors(core, k):
-    """Leading left singular vectors and values of a small matrix."""
-    size = min(core.shape)
-    k = min(k, size)
-    if core.shape[0] <= core.shape[1] and core.shape[0] <= 500:
-        H = core @ core.T
-        d, W = linalg.eigh(
-            H, subset_by_index=[len(H) - k, len(H) - 1], check_finite=False
-        )
-        # Squares of values below 1e-4 of the largest are mostly rounding.
-        if d[0] > 1e-8 * d[-1]:
-            return W[:, ::-1], np.sqrt(d[::-1])
-    W, s, _ = largest_triplets(core, k)
-    return W, s

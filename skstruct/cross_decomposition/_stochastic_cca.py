@@ -110,6 +110,11 @@ class StochasticCCA(TwoViewEckartYoung):
     its ``fit_transform`` returns a pair, which breaks pipelines. Here it returns the X
     scores.
 
+    ``partial_fit`` weighs all rows alike, the oldest as the newest: after a lasting
+    change of the data start a new estimator. The streaming solver cuts rows that would
+    outweigh all before them, with a warning; the exact one gives what ``fit`` gives,
+    so that such rows have to be clipped before.
+
     References
     ----------
     Chapman, Wells, Lawry Aguila (2024), Unconstrained stochastic CCA: unifying

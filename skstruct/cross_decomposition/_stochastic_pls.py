@@ -18,15 +18,15 @@ class StochasticPLS(TwoViewEckartYoung):
         Whether columns are divided by their standard deviation. ``partial_fit`` with
         the streaming solver freezes mean and scale after its first rows.
     solver : {"auto", "exact", "ey", "sgd", "adam"}, default="auto"
-        "exact": the generalised eigenvalue problem from accumulated covariances, or
-        from the Gram matrix of the rows where there are fewer rows than columns.
-        "ey": stochastic steps on the Eckart-Young loss with a start, a preconditioner
-        and a memory of past batches. "sgd" and "adam": plain steps with the gradient of
-        one batch, as published, for comparison. "auto": "exact" up to 4000 columns in
-        total, and beyond while the rows (if fewer than the columns) or the
-        cross-covariance have at most 16 million entries; else "ey". Up to a few hundred
-        rows, which the start of "ey" sees at once, every choice gives the exact
-        solution.
+        "exact": the singular vectors of the cross-covariance, or of the Gram matrices
+        of the rows where these are smaller; ``partial_fit`` can't go on from such a
+        ``fit``. "ey": stochastic steps on the Eckart-Young loss with a start and a
+        memory of past batches. "sgd" and "adam": plain steps with the gradient of one
+        batch, as published, for comparison. "auto": exact from the joint covariance up
+        to 4000 columns in total, from which ``partial_fit`` can go on, and as "exact"
+        beyond while the rows (if fewer than the columns) or the cross-covariance have
+        at most 16 million entries; else "ey". Up to a few hundred rows, which the start
+        of "ey" sees at once, every choice gives the exact solution.
     batch_size : int, default=128
         Rows of a step of the streaming solvers, at least 2.
     learning_rate : float or "auto", default="auto"
@@ -95,8 +95,14 @@ class StochasticPLS(TwoViewEckartYoung):
     gradient needs one batch of rows.
 
     The exact solver costs one pass of ``n p q`` multiplications for the
-    cross-covariance, or that of the joint covariance up to 4000 columns in total; the
-    streaming solver about ``6 n p n_components`` for an epoch.
+    cross-covariance and one of ``2 n (p + q) n_components`` for the loadings, or that
+    of the joint covariance with "auto" up to 4000 columns in total; the streaming
+    solver about ``6 n p n_components`` for an epoch.
+
+    ``partial_fit`` weighs all rows alike, the oldest as the newest: after a lasting
+    change of the data start a new estimator. The streaming solver cuts rows that would
+    outweigh all before them, with a warning; the exact one gives what ``fit`` gives,
+    so that such rows have to be clipped before.
 
     References
     ----------

@@ -35,8 +35,10 @@ class TwoViewEckartYoung(EckartYoungMixin, TwoViewMixin):
             If rows are unequal in number or fewer than 2, values are missing, or
             `n_components` exceeds the number of columns of a view.
         """
-        X, y = self._validate_views(X, y, reset=True, accept_sparse="csr")
-        self._fit_views([X, y])
+        X, y = self._validate_views(
+            X, y, reset=True, accept_sparse="csr", ensure_all_finite=False
+        )
+        self._fit_views([X, y], known_finite=False)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)

@@ -16,26 +16,20 @@ INSTANCES = {
             lambda: PrimalDualSparseCCA(
                 2, alpha=0.5, alpha_dual=0.7, kernel="rbf", seeds=[1, 0, 2]
             ),
-            lambda: PrimalDualSparseCCA(
-                alpha=0.5, seeds="max_corr", n_candidates=4, random_state=0
-            ),
+            lambda: PrimalDualSparseCCA(alpha=0.5, seeds="random", random_state=0),
         ],
         data=lambda seed=0: planted(seed, n=30, p=12, q=9, block=3),
         outputs=("transform", "predict", "score"),
         kinds=(*Spec([]).kinds, "sparse"),
         rank_designs=[
-            # A random seed may be a sample in which no further component is large:
-            # only seeds chosen among enough candidates find each as soon as they can.
             RankDesign(
                 name=f"rank-{rank}",
                 make=lambda seed, rank=rank: _design(seed, rank),
-                estimator=lambda: PrimalDualSparseCCA(
-                    seeds="max_corr", n_candidates=20, random_state=0
-                ),
+                estimator=lambda: PrimalDualSparseCCA(random_state=0),
                 grid={"n_components": range(1, 5)},
                 truth={"n_components": rank},
             )
-            for rank in (1, 3)
+            for rank in (1, 2, 3)
         ],
     )
 }

@@ -32,7 +32,7 @@ def planted_views(seed, n, sizes, correlations):
         r = np.sqrt(correlations)
         X[:, :K] = r * shared + np.sqrt(1 - r**2) * X[:, :K]
         Q = np.linalg.qr(rng.standard_normal((p, p)))[0]
-        views.append(X @ (Q * np.geomspace(1, 5, p)[:, None]) @ Q.T)
+        views.append(X @ (Q * np.geomspace(1, 5, p)) @ Q.T)
     return views
 
 

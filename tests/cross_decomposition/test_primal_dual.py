@@ -149,8 +149,8 @@ def test_row_order_and_feature_order(kernel):
     assert_allclose(second.dual_coef_, first.dual_coef_[rows], atol=1e-8)
     assert_allclose(second.x_weights_, first.x_weights_[columns], atol=1e-8)
     assert_allclose(second.y_weights_, first.y_weights_[rows], atol=1e-8)
-    third = PrimalDualSparseCCA(2, seeds="max_corr", kernel=kernel, random_state=1)
-    fourth = PrimalDualSparseCCA(2, seeds="max_corr", kernel=kernel, random_state=2)
+    third = PrimalDualSparseCCA(2, n_candidates=None, kernel=kernel, random_state=1)
+    fourth = PrimalDualSparseCCA(2, n_candidates=None, kernel=kernel, random_state=2)
     third.fit(X, y)
     fourth.fit(X[rows], y[rows])
     assert_array_equal(rows[fourth.seeds_], third.seeds_)
@@ -299,9 +299,9 @@ def test_chosen_seed_correlates_most_without_its_row():
             u = np.delete((X - X.mean(axis=0)) @ cca.coef_[:, 0], k)
             v = np.delete(K @ cca.dual_coef_[:, 0], k)
             best.append(np.corrcoef(u, v)[0, 1] if u.any() else -1)
-    cca = PrimalDualSparseCCA(seeds="max_corr", random_state=0).fit(X, y)
+    cca = PrimalDualSparseCCA(n_candidates=None, random_state=0).fit(X, y)
     assert cca.seeds_[0] == np.argmax(best)
-    few = PrimalDualSparseCCA(seeds="max_corr", n_candidates=5, random_state=0)
+    few = PrimalDualSparseCCA(n_candidates=5, random_state=0)
     assert cca.correlations_[0] >= 0.5 and few.fit(X, y).seeds_[0] >= 0
 
 
@@ -311,7 +311,7 @@ def test_a_planted_outlier_is_not_chosen_as_its_own_proof():
     X, y = data(4, rank=1)
     X[7, 39] += 60.0
     y[7, 29] += 60.0
-    cca = PrimalDualSparseCCA(seeds="max_corr", random_state=0).fit(X, y)
+    cca = PrimalDualSparseCCA(n_candidates=None, random_state=0).fit(X, y)
     assert cca.seeds_[0] != 7
     assert set(np.argsort(-np.abs(cca.coef_[:, 0]))[:3]) <= set(range(5))
     seventh = PrimalDualSparseCCA(seeds=[7]).fit(X, y)
@@ -330,7 +330,8 @@ def test_candidates_in_parallel_give_the_same_bits():
 def test_random_seeds_are_distinct_and_drawn_by_random_state():
     X, y = data(6)
     fits = [
-        PrimalDualSparseCCA(10, random_state=s, alpha=0.3).fit(X, y) for s in (0, 0, 1)
+        PrimalDualSparseCCA(10, seeds="random", random_state=s, alpha=0.3).fit(X, y)
+        for s in (0, 0, 1)
     ]
     assert np.unique(fits[0].seeds_).size == 10
     assert_array_equal(fits[0].seeds_, fits[1].seeds_)

@@ -19,6 +19,7 @@ from skstruct.cross_decomposition._ey_plain import (
 from skstruct.cross_decomposition._ey_solver import EckartYoungStream
 from skstruct.metrics import proportion_correlation_captured
 from tests.cross_decomposition.instances_stochastic_cca import planted_views
+from tests.reference import eckart_young_stream as twin
 from tests.reference import stochastic_cca as ref
 
 
@@ -62,10 +63,77 @@ def test_pls_is_the_svd_of_the_cross_covariance():
     assert_allclose(pls.x_weights_.T @ pls.x_weights_, np.eye(3), atol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("shift", [0.0, 1e3])
+def test_pls_by_products_equals_pls_by_the_joint_covariance(scale, shift):
+    X, Y = _views()
+    X, Y = X + shift, Y - shift
+    X[:, 2] = 7.0
+    joint = StochasticPLS(3, scale=scale).fit(X, Y)
+    for store in (np.asarray, sparse.csr_array, np.asfortranarray):
+        cross = StochasticPLS(3, scale=scale, solver="exact").fit(store(X), store(Y))
+        for name in (
+            "x_weights_", "y_weights_", "x_loadings_", "correlations_", "eigenvalues_",
+            "x_mean_", "x_scale_",
+        ):  # fmt: skip
+            a, b = getattr(cross, name), getattr(joint, name)
+            assert_allclose(a, b, rtol=1e-9, atol=1e-9 * np.abs(b).max())
+        assert_allclose(cross.score(X, Y), joint.score(X, Y), rtol=1e-8)
+    with pytest.raises(ValueError, match="kept no running statistics"):
+        cross.partial_fit(X, Y)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e2, 1e6])
+def test_large_means_cost_no_more_digits_than_they_must(shift):
+    """Products about a provisional centre, against rows that are centred first."""
+    X, Y = _views(n=3000)
+    # Sorted by the first column: the first block is not like the rest.
+    order = np.argsort(X[:, 0])
+    X, Y = X[order] + shift, Y[order] + shift
+    found = StochasticCCA(3).fit(X, Y).correlations_
+    # The digits that the sum itself has dropped are lost for both.
+    Q, R = (np.linalg.qr(V - V.mean(axis=0))[0] for V in (X, Y))
+    expected = np.linalg.svd(Q.T @ R, compute_uv=False)[:3]
+    assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
+@pytest.mark.parametrize("make", [StochasticCCA, StochasticPLS])
+@pytest.mark.parametrize("solver", ["exact", "auto"])
+def test_sums_tell_an_entry_that_is_not_finite(make, solver, value):
+    X, Y = _views()
+    Y[5, 2] = value
+    message = "too large" if value == 1e200 else "Input y contains"
+    with pytest.raises(ValueError, match=message):
+        make(2, solver=solver).fit(X, Y)
+
+
 def test_fewer_rows_than_columns_equals_the_covariance_solution():
     X, Y = _views(n=40, sizes=(60, 50))
     wide = StochasticCCA(3, reg=0.3).fit(X, Y)
     assert_allclose(wide.eigenvalues_, ref.eigenvalues([X, Y], 0.3, 3), rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("make", "solver", "n", "sizes", "taken"),
+    [
+        (StochasticCCA, "auto", 300, (12, 9), "covariance"),
+        (StochasticCCA, "auto", 500, (3000, 2000), "rows"),
+        (StochasticCCA, "auto", 9000, (3000, 2000), "ey"),
+        (StochasticCCA, "exact", 9000, (3000, 2000), "covariance"),
+        (StochasticPLS, "auto", 300, (12, 9), "covariance"),
+        (StochasticPLS, "exact", 300, (12, 9), "cross"),
+        (StochasticPLS, "exact", 50, (900, 800), "rows"),
+        (StochasticPLS, "auto", 2000, (20_000, 400), "cross"),
+        (StochasticPLS, "auto", 2000, (20_000, 1000), "ey"),
+        (StochasticPLS, "exact", 2000, (20_000, 1000), "cross"),
+        (StochasticPLS, "ey", 2000, (12, 9), "ey"),
+        (StochasticPLS, "ey", 200, (12, 9), "covariance"),
+    ],
+)
+def test_the_smallest_problem_is_solved(make, solver, n, sizes, taken):
+    model = make(2, solver=solver)
+    assert model._resolved_solver(sizes, model._checked_regs(2), n) == taken
 
 
 @pytest.mark.parametrize("make", [StochasticCCA, StochasticPLS])
@@ -302,6 +370,108 @@ def test_the_guard_takes_back_what_diverges():
     exact = StochasticCCA(2).fit(*views).correlations_
     after = proportion_correlation_captured(T, U, exact)
     assert after > 0.9 * proportion_correlation_captured(S, R, exact)
+
+
+def _state(stream):
+    """W, A W and Cov W of the fast solver, up to the signs of components."""
+    E = [stream._between(H, i) for i, H in enumerate(stream.H)]
+    F = [H[:, i] for i, H in enumerate(stream.H)]
+    return [np.vstack(part) for part in (stream.W, E, F)]
+
+
+def _assert_twins(stream, twin, rtol):
+    signs = np.sign(np.sum(np.vstack(stream.W) * np.vstack(twin.W), axis=0))
+    for found, expected in zip(_state(stream), (twin.W, twin.E, twin.F)):
+        expected = np.vstack(expected) * signs
+        assert_allclose(found, expected, atol=rtol * np.abs(expected).max(), rtol=0)
+    assert_allclose(stream.eigenvalues, twin.eigenvalues, rtol=rtol)
+    assert stream.learning_rate == twin.rate
+
+
+def _run_twins(views, reg, batch_size, *, spoil=None, learning_rate=0.4):
+    """The fast solver after each batch is the plain one; returns the fast one."""
+    n_w = 64
+    rows = [(V - V.mean(axis=0)) / V.std(axis=0) for V in views]
+    warm = [V[:n_w] for V in rows]
+    batches = [
+        [V[start : start + batch_size] for V in rows]
+        for start in range(n_w, len(rows[0]), batch_size)
+    ]
+    if spoil is not None:
+        batches[spoil] = [1e5 * V for V in batches[spoil]]
+    regs = [reg] * len(views)
+    options = {"batch_size": batch_size, "learning_rate": learning_rate}
+    stream = EckartYoungStream(warm, regs, 2, **options)
+    for batch, expected in zip(
+        batches, twin.stream(warm, batches, regs, 2, **options), strict=True
+    ):
+        stream.step(batch)
+        _assert_twins(stream, expected, 1e-8)
+    return stream
+
+
+@pytest.mark.parametrize("batch_size", [5, 20, 64])
+@pytest.mark.parametrize("reg", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("sizes", [(12, 9), (12, 9, 7), (80, 9)])
+def test_the_stream_equals_its_plain_twin(sizes, reg, batch_size):
+    views = _views(n=64 + 40 * batch_size, sizes=sizes)
+    stream = _run_twins(views, reg, batch_size, spoil=10)
+    assert stream.n_cut == 1 and stream.restarts == 0
+
+
+def test_the_stream_equals_its_plain_twin_through_restarts():
+    rng = np.random.default_rng(0)
+    views = [rng.standard_t(1, (464, p)) for p in (12, 9)]
+    assert _run_twins(views, 0.0, 5, learning_rate=10.0).restarts > 0
+
+
+def _streamed(X, Y, batches=range(0, 6000, 250)):
+    stream = StochasticCCA(3, solver="ey", batch_size=50, random_state=0)
+    for start in batches:
+        rows = slice(start, start + 250)
+        stream.partial_fit(X[rows], Y[rows])
+    return stream
+
+
+@pytest.mark.parametrize(
+    ("rows", "scale"), [(50, 1e6), (250, 10.0), (1, 1e6), (1, 30.0), (50, 1e150)]
+)
+@pytest.mark.parametrize("store", [np.asarray, sparse.csr_array])
+def test_absurd_rows_do_not_spoil_the_memory(rows, scale, store):
+    X, Y = _views(n=6000, sizes=(20, 15))
+    exact = StochasticCCA(3).fit(X, Y).correlations_
+    expected = _streamed(X, Y).transform(X, Y)
+    spoiled, other = X.copy(), Y.copy()
+    spoiled[3000 : 3000 + rows] *= scale
+    other[3000 : 3000 + rows] *= scale
+    with pytest.warns(UserWarning, match="cut to their mean length"):
+        found = _streamed(store(spoiled), other).transform(X, Y)
+    lost = proportion_correlation_captured(
+        *expected, exact
+    ) - proportion_correlation_captured(*found, exact)
+    assert lost < 0.005
+
+
+def test_heavy_tails_of_finite_variance_are_not_cut():
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((6000, 3))
+    X, Y = (np.hstack([z, rng.standard_t(3, (6000, 9))]) for _ in range(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stream = _streamed(X, Y)
+    assert stream._stream["stream"]["n_cut"] == 0
+
+
+def test_infinite_variances_in_a_stream_give_no_nan():
+    rng = np.random.default_rng(0)
+    X = rng.standard_t(1, (6000, 8))
+    Y = np.exp(3 * rng.standard_normal((6000, 6)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for dtype in (np.float32, np.float64):
+            stream = _streamed(X.astype(dtype), Y.astype(dtype))
+            assert np.isfinite(stream.x_weights_).all()
+            assert np.isfinite(stream.y_weights_).all()
 
 
 @pytest.mark.parametrize("make", [StochasticCCA, StochasticPLS])

@@ -30,7 +30,9 @@ class Fit:
         convert = np.asarray if storage == "dense" else sparse.csr_array
         self.X, self.y = convert(X[train]), convert(y[train])
         self.X_test, self.y_test = convert(X[test]), convert(y[test])
-        self.cca = PrimalDualSparseCCA(8, alpha_dual=alpha_dual, random_state=0)
+        self.cca = PrimalDualSparseCCA(
+            8, alpha_dual=alpha_dual, seeds="random", random_state=0
+        )
         self.cca.fit(self.X, self.y)
 
     def time_fit(self, alpha_dual, storage):
@@ -55,7 +57,7 @@ class Seeds:
 
     def setup(self):
         self.X, self.y = topics(150, 500, 400)
-        self.cca = PrimalDualSparseCCA(2, seeds="max_corr", random_state=0)
+        self.cca = PrimalDualSparseCCA(2, n_candidates=None, random_state=0)
         self.cca.fit(self.X, self.y)
 
     def time_max_corr(self):
