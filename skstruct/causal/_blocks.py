@@ -102,15 +102,15 @@ def fit_gmm(Z, tau, options, prior, random_state, warm=None):
     """Best structure of a block, its moments and the search that found it.
 
     `options` holds price, min_children, max_latents, moments, tol, max_iter,
-    n_restarts and n_jobs of the estimator. With `warm` (a model) only local moves are
-    made from it.
+    and n_restarts of the estimator and a pool of threads or None. With `warm` (a model)
+    only local moves are made from it.
     """
     n, p = Z.shape
     required, forbidden = prior
     kinds = {"two-stage": ("pair", "all"), "pair": ("pair",), "all": ("all",)}
 
     def search_with(kind):
-        moments = compute_moments(Z, kind, tau, options["n_jobs"])
+        moments = compute_moments(Z, kind, tau, options["pool"])
         return Search(
             moments,
             options["price"],
@@ -120,7 +120,7 @@ def fit_gmm(Z, tau, options, prior, random_state, warm=None):
             forbidden,
             options["max_iter"],
             options["tol"],
-            options["n_jobs"],
+            options["pool"],
         )
 
     searches = [search_with(kind) for kind in kinds[options["moments"]]]
@@ -186,7 +186,7 @@ def fit_olc(Z, tau, options, prior, test, alpha):
     p = Z.shape[1]
     required, forbidden = prior
     search = Search(
-        compute_moments(Z, "pair", tau, options["n_jobs"]),
+        compute_moments(Z, "pair", tau, options["pool"]),
         options["price"],
         options["min_children"],
         options["max_latents"],
@@ -194,7 +194,7 @@ def fit_olc(Z, tau, options, prior, test, alpha):
         forbidden,
         options["max_iter"],
         options["tol"],
-        options["n_jobs"],
+        options["pool"],
     )
 
     def allowed(mask_B):
@@ -253,7 +253,7 @@ def finish(search, model, Z, tau):
     )  # fmt: skip
     HJ = M.H @ J.T
     W = np.linalg.pinv(J @ HJ, hermitian=True) @ HJ.T
-    bias, variance = weight_effects(Z, tau, M, J, W, search.n_jobs)
+    bias, variance = weight_effects(Z, tau, M, J, W, search.pool)
     se = np.sqrt(variance)
     edges = int(model.mask_B.sum())
     found = []

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .._base import StructEstimator
-from .._parallel import run_tasks
+from .._parallel import run_tasks, short_task_threads
 from ._blocks import (
     correlated_blocks,
     finish,
@@ -257,7 +257,8 @@ class CumulantLvLiNGAM(
         check_columns(X, min_samples=max(10, 2 * X.shape[1]), names=names)
         warn_columns(X, names=names)
         prior = prior_masks(self._prior(X.shape[1]), X.shape[1])
-        self._fit(X, prior)
+        with short_task_threads(self.n_jobs) as pool:
+            self._fit(X, prior, pool)
         return self
 
     def _prior(self, p):
@@ -273,7 +274,7 @@ class CumulantLvLiNGAM(
             raise ValueError("prior_knowledge may hold -1, 0 and 1 only.")
         return prior
 
-    def _options(self, n, p):
+    def _options(self, n, p, pool):
         return {
             "price": np.log(n) if self.penalty == "bic" else float(self.penalty),
             "min_children": self.min_children,
@@ -282,10 +283,10 @@ class CumulantLvLiNGAM(
             "tol": self.tol,
             "max_iter": self.max_iter,
             "n_restarts": self.n_restarts,
-            "n_jobs": self.n_jobs,
+            "pool": pool,
         }
 
-    def _fit(self, X, prior, warm=None):
+    def _fit(self, X, prior, pool=None, warm=None):
         n, p = X.shape
         rng = check_random_state(self.random_state)
         self.mean_ = X.mean(axis=0)
@@ -306,7 +307,7 @@ class CumulantLvLiNGAM(
                 )
         self.blocks_ = blocks
         test = IndependenceTest("auto", rng)
-        options = self._options(n, p)
+        options = self._options(n, p, pool)
         starts = [None if warm is None else _restrict(warm, c) for c in blocks]
         limit = options["max_latents"]
 
@@ -659,7 +660,7 @@ class CumulantLvLiNGAM(
         params["verbose"] = 0
         fitted = type(self)(**params)
         fitted.n_features_in_ = X.shape[1]
-        fitted._fit(sample, prior, warm)
+        fitted._fit(sample, prior, warm=warm)
         p = X.shape[1]
         return fitted.effects_, fitted.mixing_matrix_[:, :p], fitted.latent_children_
 

@@ -8,11 +8,9 @@ import numpy as np
 from scipy import linalg
 from scipy.linalg.blas import dsyrk
 
-from .._parallel import run_tasks
-
 _BLOCK_ROWS = 2048
 _SMALL_PHI = 0.1
-_WORTH_THREADS = 1e9
+_WORTH_THREADS = 1e7
 # Rows from which the leverage is taken.
 _LEVERAGE_ROWS = 10_000
 
@@ -119,7 +117,7 @@ class _Tilts:
         return F
 
 
-def compute_moments(Z, kind, tau, n_jobs=None):
+def compute_moments(Z, kind, tau, pool=None):
     """Moments of a standardised table and H, the inverse of their shrunk covariance.
 
     The covariance of the influence functions is the one pass whose cost grows with the
@@ -143,15 +141,12 @@ def compute_moments(Z, kind, tau, n_jobs=None):
             total = dsyrk(1.0, F.T, beta=1.0, c=total, trans=1, overwrite_c=1)
         return total
 
-    # Threads take longer to start than small tables take.
-    threads = n_jobs if n * K**2 > _WORTH_THREADS else None
-    parts = run_tasks(accumulate, [(h,) for h in halves], threads)
-    Sigma = sum(parts) / n
+    Sigma = sum(_spread(accumulate, halves, pool, n * K**2)) / n
     H = _shrunk_inverse(Sigma, n)
     return Moments(c, H, H.astype(np.float32), start, ea, eb, tilts.S, n, tau)
 
 
-def weight_effects(Z, tau, M, J, W, n_jobs=None):
+def weight_effects(Z, tau, M, J, W, pool=None):
     """Bias and variance of the estimates ``W c`` by rows that weight themselves.
 
     A row has a part in the moments and in the covariance that weights them: rows far
@@ -200,10 +195,15 @@ def weight_effects(Z, tau, M, J, W, n_jobs=None):
 
     starts = np.arange(0, len(used), _BLOCK_ROWS)
     halves = [half for half in np.array_split(starts, 2) if len(half)]
-    threads = n_jobs if len(used) * K**2 > _WORTH_THREADS else None
-    parts = run_tasks(accumulate, [(half,) for half in halves], threads)
+    parts = _spread(accumulate, halves, pool, len(used) * K**2)
     bias, variance = (sum(part[k] for part in parts) / len(used) for k in range(2))
     return bias, variance / n
+
+
+def _spread(task, parts, pool, size):
+    """``task(part)`` for every part, in threads for large sizes."""
+    spread = map if pool is None or size < _WORTH_THREADS else pool.map
+    return list(spread(task, parts))
 
 
 def _shrunk_inverse(Sigma, n):

@@ -7,22 +7,26 @@ its parameters start from those of the structure it came from.
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+from collections import Counter
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
-from joblib import effective_n_jobs
 
-from .._parallel import run_tasks
 from . import _gmm_kernels as kernels
 
 _NEVER = 1e300
+_NO_LATENTS = np.zeros((4096, 0), dtype=bool)
 _MIN_DECREASE = 0.05
 _LOOK_AHEAD = 40.0
-# How many of the new latents (or a third) go on after one step, and after another.
-_SIEVE = (24, 16)
-# Candidates times squared number of moments: 30 ms of fits, the start of two threads.
-_WORTH_THREADS = 1.2e7
+# How many of the new latents (or a sixth) go on after one step.
+_SIEVE = 12
+# Fits of a local search, roughly; fits times squared number of moments that are worth
+# threads, a few milliseconds.
+_LOCAL_FITS = 15
+_WORTH_THREADS = 5e5
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,13 @@ class Model:
     Q: float = np.inf
     criterion: float = np.inf
 
-    @property
+    @cached_property
     def key(self):
         """Structure up to the order of its latents."""
         columns = sorted(map(bytes, np.ascontiguousarray(self.mask_L.T)))
         return self.mask_B.tobytes() + b"".join(columns)
 
-    @property
+    @cached_property
     def reach(self):
         return kernels.reach_of(self.mask_B, self.mask_L)
 
@@ -61,15 +65,11 @@ def empty_model(p, mask_B=None, B=None):
 
 def paths(mask_B):
     """closure[i, j]: whether a directed path leads from j to i (j = i included)."""
-    closure = mask_B | np.eye(len(mask_B), dtype=bool)
-    for _ in range(max(1, int(np.ceil(np.log2(len(mask_B)))))):
-        closure = closure @ closure
-    return closure
+    return kernels.reach_of(mask_B, _NO_LATENTS[: len(mask_B)]).T
 
 
 def is_acyclic(mask_B):
-    closure = paths(mask_B)
-    return not np.any(closure & closure.T & ~np.eye(len(mask_B), dtype=bool))
+    return kernels.is_acyclic(mask_B)
 
 
 class Search:
@@ -86,7 +86,8 @@ class Search:
         Directed paths from column to row that must, must not exist.
     max_steps : int
     tol : float
-    n_jobs : int or None
+    pool : concurrent.futures.Executor or None
+        Threads for independent fits.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Search:
         forbidden,
         max_steps,
         tol,
-        n_jobs,
+        pool,
     ):
         self.moments = moments
         self.price = price
@@ -107,7 +108,7 @@ class Search:
         self.min_children = min_children
         self.max_latents = max_latents
         self.required, self.forbidden = required, forbidden
-        self.max_steps, self.tol, self.n_jobs = max_steps, tol, n_jobs
+        self.max_steps, self.tol, self.pool = max_steps, tol, pool
         p = moments.S.shape[0]
         self.best_with = np.full((p, p), np.inf)
         self.trace = []
@@ -118,35 +119,24 @@ class Search:
 
     def allowed(self, mask_B):
         """Acyclic and in agreement with the prior knowledge."""
+        if not is_acyclic(mask_B):
+            return False
+        if self.required is None:
+            return True
         closure = paths(mask_B)
-        off = ~np.eye(len(mask_B), dtype=bool)
-        if np.any(closure & closure.T & off):
-            return False
-        if self.required is not None and np.any(self.required & ~closure):
-            return False
-        return self.forbidden is None or not np.any(self.forbidden & closure & off)
-
-    def penalty(self, model, reach):
-        structural = model.mask_B.sum() + model.mask_L.sum()
-        return float(self.price * structural + 2.0 * reach.sum())
-
-    def fit(self, model, **options):
-        """Fit a model from its own parameters; abandoned above `bound`."""
-        fitted = self._fitted(model, **options)
-        self._record(fitted)
-        return fitted
-
-    def _record(self, fitted):
-        np.minimum(
-            self.best_with,
-            np.where(fitted.mask_B, fitted.criterion, np.inf),
-            out=self.best_with,
+        # Both are empty on the diagonal.
+        return not (
+            np.any(self.required & ~closure) or np.any(self.forbidden & closure)
         )
 
-    def _fitted(self, model, *, jump=False, steps=None, bound=np.inf, tol=None):
-        reach = model.reach
-        penalty = self.penalty(model, reach)
-        target = bound - penalty if np.isfinite(bound) else _NEVER
+    def penalty(self, model):
+        structural = np.count_nonzero(model.mask_B) + np.count_nonzero(model.mask_L)
+        return float(self.price * structural + 2.0 * np.count_nonzero(model.reach))
+
+    def fit(self, model, *, jump=False, steps=None, bound=np.inf, tol=None):
+        """Fit a model from its own parameters; abandoned above `bound`."""
+        penalty = self.penalty(model)
+        target = min(bound - penalty, _NEVER)
         M = self.moments
         Q, B, Lam, k2, d, _ = kernels.fit(
             M.c, M.H, M.H32, M.start, M.ea, M.eb, model.mask_B, model.mask_L,
@@ -154,25 +144,40 @@ class Search:
             self.max_steps if steps is None else steps,
             self.tol if tol is None else tol, target,
         )  # fmt: skip
-        return Model(model.mask_B, model.mask_L, B, Lam, k2, d, Q, float(Q + penalty))
+        criterion = float(Q + penalty)
+        np.copyto(
+            self.best_with,
+            criterion,
+            where=model.mask_B & (criterion < self.best_with),
+        )
+        return Model(model.mask_B, model.mask_L, B, Lam, k2, d, Q, criterion)
+
+    def apart(self, task, models, fits=1):
+        """``task(search, model)`` for every model, in threads where that is worth it.
+
+        `fits` is the usual number of fits of a task. Threads work on copies of this
+        search with records of their own, which are joined in the order of the models:
+        nothing depends on the threads.
+        """
+        size = len(models) * fits * len(self.moments.c) ** 2
+        if self.pool is None or len(models) < 2 or size < _WORTH_THREADS:
+            return [task(self, model) for model in models]
+
+        def work(model):
+            own = copy(self)
+            own.trace, own.best_with = [], np.full_like(self.best_with, np.inf)
+            return task(own, model), own
+
+        results = []
+        for result, own in self.pool.map(work, models):
+            self.trace += own.trace
+            np.minimum(self.best_with, own.best_with, out=self.best_with)
+            results.append(result)
+        return results
 
     def fit_many(self, models, **options):
-        """Fit independent candidates, in threads where that is worth their start."""
-        workers = effective_n_jobs(self.n_jobs)
-        if workers == 1 or len(models) * len(self.moments.c) ** 2 < _WORTH_THREADS:
-            return [self.fit(model, **options) for model in models]
-        workers = min(workers, len(models))
-        done = run_tasks(
-            lambda chunk: [self._fitted(model, **options) for model in chunk],
-            [(models[k::workers],) for k in range(workers)],
-            self.n_jobs,
-        )
-        fitted = [None] * len(models)
-        for k, part in enumerate(done):
-            fitted[k::workers] = part
-        for model in fitted:
-            self._record(model)
-        return fitted
+        """Fit independent candidates."""
+        return self.apart(lambda own, model: own.fit(model, **options), models)
 
     def moves(self, model):
         M = self.moments
@@ -321,9 +326,12 @@ class Search:
             candidates.append(new)
             if len(candidates) == 3:
                 break
-        fitted = [self.fit(c, bound=model.criterion) for c in candidates]
-        best = min(fitted, key=lambda m: m.criterion, default=None)
-        if best is None or best.criterion >= model.criterion - _MIN_DECREASE:
+        best = model
+        for candidate in candidates:
+            fitted = self.fit(candidate, bound=best.criterion)
+            if fitted.criterion < best.criterion:
+                best = fitted
+        if best.criterion >= model.criterion - _MIN_DECREASE:
             return None
         self.note("add", best)
         return best
@@ -348,19 +356,19 @@ class Search:
         """Local search, then reversals of edges followed by local search."""
         model = self.local(model)
         while True:
-            tried = [self._local_once(m) for m in self.reversals(model)]
+            tried = self.locals(self.reversals(model))
             best = min(tried, key=lambda m: m.criterion, default=model)
             if best.criterion >= model.criterion - _MIN_DECREASE:
                 return model
             self.note("reverse", best)
             model = best
 
-    def _local_once(self, model):
-        """Local search, remembered by the structure that it starts from."""
-        key = model.key
-        if key not in self.known:
-            self.known[key] = self.local(model)
-        return self.known[key]
+    def locals(self, models):
+        """Local searches, remembered by the structures that they start from."""
+        fresh = {m.key: m for m in reversed(models) if m.key not in self.known}
+        ends = self.apart(Search.local, list(fresh.values()), _LOCAL_FITS)
+        self.known.update(zip(fresh, ends))
+        return [self.known[m.key] for m in models]
 
     def new_latents(self, model):
         """The most promising insertions and splits of latents, briefly fitted."""
@@ -391,19 +399,18 @@ class Search:
                 candidates.append(new)
                 origin.append(-1 - len(origin))
         # One step tells the hopeless ones; the others get more.
-        for stage, kept in enumerate(_SIEVE):
-            fitted = self.fit_many(candidates, steps=1, jump=stage == 0)
-            rank = sorted(range(len(fitted)), key=lambda t: fitted[t].criterion)
-            rank = rank[: max(kept, len(rank) // 3)]
-            candidates = [fitted[t] for t in rank]
-            origin = [origin[t] for t in rank]
+        fitted = self.fit_many(candidates, steps=1, jump=True)
+        best = {}
+        for number, new in sorted(zip(origin, fitted), key=lambda t: t[1].criterion):
+            best.setdefault(new.key, (number, new))
+        kept = list(best.values())[: max(_SIEVE, len(fitted) // 6)]
+        origin, candidates = zip(*kept) if kept else ((), ())
         fitted = self.fit_many(candidates, steps=5, bound=model.criterion + 60.0)
-        order = sorted(range(len(fitted)), key=lambda t: fitted[t].criterion)
-        chosen, used = [], {}
-        for t in order:
-            if used.get(origin[t], 0) < 2:
-                used[origin[t]] = used.get(origin[t], 0) + 1
-                chosen.append(fitted[t])
+        chosen, used = [], Counter()
+        for number, new in sorted(zip(origin, fitted), key=lambda t: t[1].criterion):
+            used[number] += 1
+            if used[number] <= 2:
+                chosen.append(new)
             if len(chosen) == 4:
                 break
         return chosen
@@ -491,22 +498,22 @@ class Search:
 
     def grow(self, model):
         """Add the latent that lowers the criterion most, or None."""
-        tried = [self._local_once(m) for m in self.new_latents(model)]
+        tried = self.locals(self.new_latents(model))
         better = self._accept("latent", tried, model)
         if better is not None:
             return better
         # Two latents may only pay together: look one step further.
         near = [m for m in _best(tried, 4, model.criterion + _LOOK_AHEAD)]
         near = list({m.key: m for m in near if m.key != model.key}.values())[:1]
-        second = [self._local_once(m) for one in near for m in self.new_latents(one)]
+        second = self.locals([m for one in near for m in self.new_latents(one)])
         return self._accept("two latents", second, model)
 
     def fewer_latents(self, model):
         """Each latent dropped, each pair of latents merged; briefly fitted."""
         q = model.mask_L.shape[1]
-        found = [self.fit(self.without_latent(model, k)) for k in range(q)]
+        found = self.fit_many([self.without_latent(model, k) for k in range(q)])
         merged = [self._merged(model, k, l) for k, l in combinations(range(q), 2)]
-        merged = [self.fit(m, jump=True, bound=model.criterion + 60.0) for m in merged]
+        merged = self.fit_many(merged, jump=True, bound=model.criterion + 60.0)
         return found + _best(merged, 3, model.criterion + 60.0)
 
     def _merged(self, model, k, l):
@@ -522,7 +529,7 @@ class Search:
 
     def shrink(self, model):
         """Drop or merge latents where that lowers the criterion most, or None."""
-        tried = [self._local_once(m) for m in self.fewer_latents(model)]
+        tried = self.locals(self.fewer_latents(model))
         return self._accept("remove latent", tried, model)
 
     def _accept(self, move, tried, model):
@@ -584,17 +591,13 @@ def refine(pair, full, model):
     model = full.local(model)
     for _ in range(50):
         rough = pair.fit(model)
-        candidates = [pair._local_once(m) for m in pair.new_latents(rough)]
-        candidates += [pair._local_once(m) for m in pair.fewer_latents(rough)]
-        candidates += [pair._local_once(m) for m in pair.reversals(rough)]
-        seen, fitted = {model.key}, []
-        for candidate in sorted(candidates, key=lambda m: m.criterion):
-            if candidate.key not in seen:
-                seen.add(candidate.key)
-                fitted.append(full.fit(candidate, bound=model.criterion + 60.0))
+        candidates = pair.new_latents(rough) + pair.fewer_latents(rough)
+        candidates = pair.locals(candidates + pair.reversals(rough))
+        candidates.sort(key=lambda m: m.criterion)
+        fresh = {m.key: m for m in reversed(candidates) if m.key != model.key}
+        fitted = full.fit_many(list(fresh.values()), bound=model.criterion + 60.0)
         near = _best(fitted, 2, model.criterion + 30.0)
-        tried = [full._local_once(m) for m in near]
-        better = full._accept("refine", tried, model)
+        better = full._accept("refine", full.locals(near), model)
         if better is None:
             return model
         model = better
