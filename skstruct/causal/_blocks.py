@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from . import _gmm_kernels as kernels
-from ._moments import compute_moments, weight_effects
+from ._moments import compute_both, compute_moments, weight_effects
 from ._olc import OneLatentComponent
 from ._search import Search, empty_model, is_acyclic, paths, refine
 from ._starts import direct_order, order_regressions
@@ -107,10 +107,12 @@ def fit_gmm(Z, tau, options, prior, random_state, warm=None):
     """
     n, p = Z.shape
     required, forbidden = prior
-    kinds = {"two-stage": ("pair", "all"), "pair": ("pair",), "all": ("all",)}
+    if options["moments"] == "two-stage":
+        stages = compute_both(Z, tau, options["pool"])
+    else:
+        stages = (compute_moments(Z, options["moments"], tau, options["pool"]),)
 
-    def search_with(kind):
-        moments = compute_moments(Z, kind, tau, options["pool"])
+    def search_with(moments):
         return Search(
             moments,
             options["price"],
@@ -123,7 +125,7 @@ def fit_gmm(Z, tau, options, prior, random_state, warm=None):
             options["pool"],
         )
 
-    searches = [search_with(kind) for kind in kinds[options["moments"]]]
+    searches = [search_with(moments) for moments in stages]
     first, last = searches[0], searches[-1]
     if warm is not None:
         fitted = last.local(last.fit(warm, jump=True))
@@ -234,7 +236,7 @@ def finish(search, model, Z, tau):
     Returns the model, its edges and loadings without their bias of first order,
     standard errors of both (nan where absent) and the number of parameters.
     """
-    model = search.fit(model, steps=200, tol=1e-9)
+    model = search.fit(model, steps=200, tol=1e-12)
     children = [tuple(model.children(k)) for k in range(model.mask_L.shape[1])]
     order = sorted(range(len(children)), key=lambda k: children[k])
     sign = np.array([1.0 if model.Lam[children[k][0], k] >= 0 else -1.0 for k in order])

@@ -63,6 +63,27 @@ def is_acyclic(mask_B):
 
 
 @jit()
+def penalty(mask_B, mask_L, price):
+    """Price of edges and loadings, 1 for each free weight."""
+    structural = mask_B.sum() + mask_L.sum()
+    return price * structural + 2.0 * reach_of(mask_B, mask_L).sum()
+
+
+@jit()
+def tied(mask_B, mask_L, old_B, old_L, k2, d):
+    """Weights d after a change of masks: of newly reached variables, tied ones."""
+    p = len(k2)
+    d = d.copy()
+    reach, now = reach_of(old_B, old_L), reach_of(mask_B, mask_L)
+    for s in range(now.shape[0]):
+        for i in range(p):
+            if now[s, i] and not reach[s, i]:
+                d[i, s] = k2[s] if s < p else 1.0
+                d[p + i, s] = 0.0
+    return d
+
+
+@jit()
 def _total_effects(mask_B, B, Lam):
     """A = [(I - B)^-1, (I - B)^-1 Lam] by substitution along the graph."""
     p, q = Lam.shape
@@ -474,7 +495,7 @@ def fit(
             _forward(R, delta)
             _backward(R, delta)
             promised = n * (_dot(g, delta, 0, m) + _dot(u, u, 0, count))
-            if taken > 1 and Q - 1.5 * promised - 1.0 > target:
+            if Q - (1.5 if taken > 1 else 3.0) * promised - 1.0 > target:
                 return Q - promised, B, Lam, k2, d, taken
             follow = u - np.dot(V, delta)
             _backward(U, follow)
@@ -493,6 +514,7 @@ def fit(
                     mu /= 10
                     break
             mu *= 10
+        # Gains fall by a constant factor near the optimum.
         if gain < tol or gain * min(gain / max(before, 1e-300), 1.0) < 0.5 * tol:
             break
         before = gain

@@ -28,7 +28,13 @@ from ._blocks import (
 from ._bootstrap import CausalBootstrap
 from ._checks import check_columns, warn_columns
 from ._independence import IndependenceTest
-from ._moments import layout, moment_count, sample_moments, tilt_widths
+from ._moments import (
+    layout,
+    moment_count,
+    pair_positions,
+    sample_moments,
+    tilt_widths,
+)
 from ._search import empty_model
 
 _logger = logging.getLogger("skstruct.causal")
@@ -429,16 +435,9 @@ class CumulantLvLiNGAM(
             start, ea, eb, model.mask_B, model.mask_L,
             model.B, model.Lam, model.k2, model.d,
         )  # fmt: skip
-        if len(ea) == len(moments.ea):
-            kept = np.arange(len(ea))
-        else:
-            code = {
-                key: t
-                for t, key in enumerate(
-                    zip(_block_of(moments.start), moments.ea, moments.eb)
-                )
-            }
-            kept = np.array([code[key] for key in zip(_block_of(start), ea, eb)])
+        kept = np.arange(len(ea))
+        if len(ea) < len(moments.ea):
+            kept = pair_positions(len(model.k2))
         self._weights.append(np.ascontiguousarray(moments.H[np.ix_(kept, kept)]))
         self._model_moments.append(fitted)
 
@@ -698,11 +697,6 @@ def _restrict(model, columns):
         model.k2[columns],
         np.zeros((2 * len(columns), len(columns) + len(latents))),
     )
-
-
-def _block_of(start):
-    """Block of each moment."""
-    return np.repeat(np.arange(len(start) - 1), np.diff(start))
 
 
 def _topological_order(mask_B):

@@ -12,6 +12,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
+from statistics import median
 
 import numpy as np
 
@@ -22,10 +23,12 @@ _NO_LATENTS = np.zeros((4096, 0), dtype=bool)
 _MIN_DECREASE = 0.05
 _LOOK_AHEAD = 40.0
 # How many of the new latents (or a sixth) go on after one step.
-_SIEVE = 12
-# Fits of a local search, roughly; fits times squared number of moments that are worth
-# threads, a few milliseconds.
-_LOCAL_FITS = 15
+_SIEVE = 8
+# Fits of the same structure that differ by less count as one.
+_SAME_FIT = 0.02
+# Fits in a step of the local search, roughly; fits times squared number of moments that
+# are worth threads, a few milliseconds.
+_STEP_FITS = 6
 _WORTH_THREADS = 5e5
 
 
@@ -47,10 +50,6 @@ class Model:
         """Structure up to the order of its latents."""
         columns = sorted(map(bytes, np.ascontiguousarray(self.mask_L.T)))
         return self.mask_B.tobytes() + b"".join(columns)
-
-    @cached_property
-    def reach(self):
-        return kernels.reach_of(self.mask_B, self.mask_L)
 
     def children(self, k):
         return np.flatnonzero(self.mask_L[:, k])
@@ -129,13 +128,9 @@ class Search:
             np.any(self.required & ~closure) or np.any(self.forbidden & closure)
         )
 
-    def penalty(self, model):
-        structural = np.count_nonzero(model.mask_B) + np.count_nonzero(model.mask_L)
-        return float(self.price * structural + 2.0 * np.count_nonzero(model.reach))
-
     def fit(self, model, *, jump=False, steps=None, bound=np.inf, tol=None):
         """Fit a model from its own parameters; abandoned above `bound`."""
-        penalty = self.penalty(model)
+        penalty = kernels.penalty(model.mask_B, model.mask_L, self.price)
         target = min(bound - penalty, _NEVER)
         M = self.moments
         Q, B, Lam, k2, d, _ = kernels.fit(
@@ -144,12 +139,9 @@ class Search:
             self.max_steps if steps is None else steps,
             self.tol if tol is None else tol, target,
         )  # fmt: skip
-        criterion = float(Q + penalty)
-        np.copyto(
-            self.best_with,
-            criterion,
-            where=model.mask_B & (criterion < self.best_with),
-        )
+        criterion = Q + penalty
+        seen = self.best_with[model.mask_B]
+        self.best_with[model.mask_B] = np.minimum(seen, criterion)
         return Model(model.mask_B, model.mask_L, B, Lam, k2, d, Q, criterion)
 
     def apart(self, task, models, fits=1):
@@ -191,22 +183,12 @@ class Search:
 
     # -- changes of structure ---------------------------------------------------
 
-    def changed(self, model, mask_B, mask_L, B=None, Lam=None, k2=None):
+    def changed(self, model, mask_B, mask_L, B=None, Lam=None):
         """Model with other masks; weights of newly reached variables start tied."""
         B = model.B if B is None else B
         Lam = model.Lam if Lam is None else Lam
-        k2 = model.k2 if k2 is None else k2
-        p = len(k2)
-        d = model.d
-        if d.shape[1] != p + mask_L.shape[1]:
-            raise AssertionError("weights must match the latents")
-        base = np.concatenate([k2, np.ones(mask_L.shape[1])])
-        new = kernels.reach_of(mask_B, mask_L) & ~model.reach
-        d = d.copy()
-        real, imaginary = d[:p], d[p:]
-        real[new.T] = np.broadcast_to(base, real.shape)[new.T]
-        imaginary[new.T] = 0.0
-        return Model(mask_B, mask_L, B * mask_B, Lam * mask_L, k2, d)
+        d = kernels.tied(mask_B, mask_L, model.mask_B, model.mask_L, model.k2, model.d)
+        return Model(mask_B, mask_L, B * mask_B, Lam * mask_L, model.k2, d)
 
     def without_latent(self, model, k):
         p = len(model.k2)
@@ -253,14 +235,14 @@ class Search:
             mask_B[weakest] = False
         mask_B[i, j] = True
         B = model.B.copy()
-        B[i, j] = np.clip(step, -1.5, 1.5)
+        B[i, j] = min(max(step, -1.5), 1.5)
         return self.changed(model, mask_B, model.mask_L, B=B)
 
     def with_loading(self, model, i, k, step):
         mask_L = model.mask_L.copy()
         mask_L[i, k] = True
         Lam = model.Lam.copy()
-        Lam[i, k] = np.clip(step, -0.7, 0.7)
+        Lam[i, k] = min(max(step, -0.7), 0.7)
         return self.changed(model, model.mask_B, mask_L, Lam=Lam)
 
     def reversed_edge(self, model, i, j):
@@ -273,22 +255,45 @@ class Search:
             mask_B[i, k] = False
             mask_B[k, i] = True
             # In standardised units a regression and its reverse are of equal size.
-            B[k, i] = np.clip(B[i, k], -1.5, 1.5)
+            B[k, i] = min(max(B[i, k], -1.5), 1.5)
         return self.changed(model, mask_B, model.mask_L, B=B)
 
     # -- searches ----------------------------------------------------------------
 
     def local(self, model):
         """Single deletions and additions until none lowers the criterion."""
-        for _ in range(200):
-            wald_B, wald_L, gain, step = self.moves(model)
-            better = self._deletion(model, wald_B, wald_L)
-            if better is None:
-                better = self._addition(model, wald_B, gain, step)
-            if better is None:
-                return model
-            model = better
-        return model
+        return self.locals([model])[0]
+
+    def locals(self, models):
+        """Local searches from several structures, in step.
+
+        The step from a structure is remembered: searches that meet go on as one.
+        """
+        ahead = models
+        while ahead:
+            fresh = {m.key: m for m in reversed(ahead) if not self._stepped(m)}
+            found = self.apart(Search._step, list(fresh.values()), _STEP_FITS)
+            for key, after in zip(fresh, found):
+                self.known[key] = fresh[key], after
+            ahead = [after for after in found if after is not None]
+        return [self._end(model) for model in models]
+
+    def _stepped(self, model):
+        """Whether the step from its structure is known, from as good a fit."""
+        before, _ = self.known.get(model.key, (None, None))
+        return before is not None and before.criterion < model.criterion + _SAME_FIT
+
+    def _end(self, model):
+        while True:
+            before, after = self.known[model.key]
+            if after is None:
+                return min(model, before, key=lambda m: m.criterion)
+            model = after
+
+    def _step(self, model):
+        wald_B, wald_L, gain, step = self.moves(model)
+        better = self._deletion(model, wald_B, wald_L)
+        return better or self._addition(model, wald_B, gain, step)
 
     def _deletion(self, model, wald_B, wald_L):
         limit = 1.3 * self.price
@@ -363,13 +368,6 @@ class Search:
             self.note("reverse", best)
             model = best
 
-    def locals(self, models):
-        """Local searches, remembered by the structures that they start from."""
-        fresh = {m.key: m for m in reversed(models) if m.key not in self.known}
-        ends = self.apart(Search.local, list(fresh.values()), _LOCAL_FITS)
-        self.known.update(zip(fresh, ends))
-        return [self.known[m.key] for m in models]
-
     def new_latents(self, model):
         """The most promising insertions and splits of latents, briefly fitted."""
         q = model.mask_L.shape[1]
@@ -405,7 +403,7 @@ class Search:
             best.setdefault(new.key, (number, new))
         kept = list(best.values())[: max(_SIEVE, len(fitted) // 6)]
         origin, candidates = zip(*kept) if kept else ((), ())
-        fitted = self.fit_many(candidates, steps=5, bound=model.criterion + 60.0)
+        fitted = self.fit_many(candidates, steps=4, bound=model.criterion + 60.0)
         chosen, used = [], Counter()
         for number, new in sorted(zip(origin, fitted), key=lambda t: t[1].criterion):
             used[number] += 1
@@ -449,9 +447,10 @@ class Search:
                 for y, z in combinations(rest, 2)
             ] or [abs(S[x, rest[0]])]
             sign = -1.0 if x != group[0] and S[group[0], x] < 0 else 1.0
-            loadings[x] = sign * np.sqrt(np.clip(np.median(sizes), 0.15, 0.85))
+            loadings[x] = sign * min(max(median(sizes), 0.15), 0.85) ** 0.5
         k2 = model.k2.copy()
         k2[list(group)] *= 0.6
+        k2 = np.maximum(k2, 0.02)
         inside = [(i, j) for i in group for j in group if model.mask_B[i, j]]
         variants = [(inside, 1.0)]
         if len(group) == 3 and len(inside) == 3:
@@ -476,7 +475,7 @@ class Search:
             if not self.allowed(mask_B):
                 continue
             yield self.with_latent(
-                replace(model, mask_B=mask_B, B=B * mask_B, k2=np.maximum(k2, 0.02)),
+                replace(model, mask_B=mask_B, B=B * mask_B, k2=k2),
                 factor * loadings,
             )
 
