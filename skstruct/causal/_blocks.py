@@ -15,6 +15,8 @@ from ._starts import direct_order, order_regressions
 
 # Above this width a false link between two blocks would cost much time.
 _NARROW = 12
+# Ends are refined unless their criterion is further above the best.
+_NEAR = 30.0
 
 
 def correlated_blocks(Z):
@@ -150,22 +152,30 @@ def fit_gmm(Z, tau, options, prior, random_state, warm=None):
     for start in starts:
         end = first.run(start)
         ends[end.key] = end
+    # Judged before the restarts, so that these can only help.
+    best = _judged(first, last, ends.values(), None)
+    further = {}
     for number in range(options["n_restarts"]):
-        best = min(ends.values(), key=lambda m: m.criterion)
+        top = min([*ends.values(), *further.values()], key=lambda m: m.criterion)
         # Sparse graphs without latents have been found right in every simulation.
-        if best.mask_L.shape[1] == 0 and best.mask_B.sum() <= 1.5 * p:
+        if top.mask_L.shape[1] == 0 and top.mask_B.sum() <= 1.5 * p:
             break
-        end = first.run(_thinned(first, best, number == 1, random_state))
-        if end.key not in ends or end.criterion < ends[end.key].criterion:
-            ends[end.key] = end
-    if last is first:
-        return min(ends.values(), key=lambda m: m.criterion), last
-    near = sorted(ends.values(), key=lambda m: m.criterion)
-    refitted = [last.fit(m) for m in near]
-    best = min(refitted, key=lambda m: m.criterion)
-    best = refine(first, last, best)
+        end = first.run(_thinned(first, top, number == 1, random_state))
+        if end.key not in ends:
+            further[end.key] = end
+    best = _judged(first, last, further.values(), best)
     last.trace[:0] = first.trace
     return best, last
+
+
+def _judged(first, last, ends, best):
+    """The best of the ends, the two best refined by all moments, and of `best`."""
+    ends = list(ends)
+    if last is not first and ends:
+        ends = sorted(last.fit_many(ends), key=lambda m: m.criterion)[:2]
+        limit = min(best or ends[0], ends[0], key=lambda m: m.criterion).criterion
+        ends = [refine(first, last, m) for m in ends if m.criterion < limit + _NEAR]
+    return min(ends if best is None else [best, *ends], key=lambda m: m.criterion)
 
 
 def _thinned(search, model, latents_only, rng):

@@ -102,10 +102,10 @@ class CumulantPairwise(StructEstimator):
     term l = 0 joins, and l = n for the mirror. The conditions
     ``c_{l+k} + sum q_i c_{l+i} = 0`` are linear in q and hold at every tilt; the
     statistic is n times their quadratic form in the inverse of the estimated
-    covariance, drawn to its diagonal by half a per cent. Plain orders 2 to 4 test independence,
-    tilted orders 2 and 3 an edge alone, 3 and 4 what has a latent; among structures
-    with a latent the moment selection criterion J - dof log(n) / 2 chooses. The direction
-    is the one with the smaller statistic, at equal degrees of freedom.
+    covariance, drawn to its diagonal by half a per cent. Plain orders 2 to 4 test
+    independence, tilted orders 2 and 3 an edge alone, 3 and 4 what has a latent; among
+    structures with a latent the moment selection criterion J - dof log(n) / 2 chooses.
+    The direction is the one with the smaller statistic, at equal degrees of freedom.
 
     A pair costs one pass over its rows, which makes a covariance of 60 cumulants. With
     ``tau=0`` moments to order 12 of all pairs are summed in one pass.

@@ -585,3 +585,21 @@ def test_pickled_models_are_small_and_quiet():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         CumulantLvLiNGAM(moments="pair", n_restarts=0).fit(data.X)
+
+
+def test_restarts_never_end_worse():
+    tables = [load_sachs().data]
+    for seed in range(2):
+        tables.append(
+            make_latent_lingam(
+                n_samples=600, n_features=6, n_latents=1, random_state=seed
+            ).X
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        for X in tables:
+            none, some = (
+                CumulantLvLiNGAM(min_children=2, n_restarts=k, random_state=0).fit(X)
+                for k in (0, 4)
+            )
+            assert some.criterion_ <= none.criterion_ + 1e-6
