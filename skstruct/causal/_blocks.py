@@ -10,8 +10,9 @@ from scipy.sparse.csgraph import connected_components
 from . import _gmm_kernels as kernels
 from ._moments import compute_both, compute_moments, weight_effects
 from ._olc import OneLatentComponent
-from ._search import Search, empty_model, is_acyclic, paths, refine
+from ._search import Search, refine
 from ._starts import direct_order, order_regressions
+from ._structure import empty_model, is_acyclic, paths
 
 # Above this width a false link between two blocks would cost much time.
 _NARROW = 12
@@ -186,10 +187,10 @@ def _thinned(search, model, latents_only, rng):
         mask_B, mask_L = np.zeros_like(model.mask_B), model.mask_L
     if not search.allowed(mask_B):
         mask_B = model.mask_B
-    thin = search.changed(model, mask_B, mask_L)
+    thin = model.changed(mask_B, mask_L)
     for k in range(mask_L.shape[1] - 1, -1, -1):
         if mask_L[:, k].sum() < search.min_children:
-            thin = search.without_latent(thin, k)
+            thin = thin.without_latent(k)
     return thin
 
 
@@ -223,7 +224,7 @@ def fit_olc(Z, tau, options, prior, test, alpha):
     for children in found.children:
         loadings = np.zeros(p)
         loadings[children] = 0.6 * np.sign(S[children[0], children])
-        model = search.with_latent(model, loadings)
+        model = model.with_latent(loadings)
     model = search.fit(model, jump=True, steps=4 * options["max_iter"])
     # The residual stages record total effects: edges without a direct one go.
     for _ in range(p * p):
@@ -231,11 +232,11 @@ def fit_olc(Z, tau, options, prior, test, alpha):
         removable = [
             (wald[i, j], i, j)
             for i, j in np.argwhere(wald < options["price"])
-            if search.allowed(search.without_edge(model, i, j).mask_B)
+            if search.allowed(model.without_edge(i, j).mask_B)
         ]
         if not removable:
             break
-        model = search.fit(search.without_edge(model, *min(removable)[1:]))
+        model = search.fit(model.without_edge(*min(removable)[1:]))
         search.note("prune", model)
     return model, search, found
 
@@ -287,7 +288,7 @@ def margins(search, model):
     margin = np.full(model.B.shape, np.nan)
     for i, j in np.argwhere(model.mask_B):
         if not np.isfinite(search.best_with[j, i]):
-            turned = search.reversed_edge(model, i, j)
+            turned = model.reversed_edge(i, j)
             if not search.allowed(turned.mask_B):
                 continue
             search.fit(turned)

@@ -35,7 +35,7 @@ from ._moments import (
     sample_moments,
     tilt_widths,
 )
-from ._search import empty_model
+from ._structure import Model, empty_model
 
 _logger = logging.getLogger("skstruct.causal")
 _MAX_MOMENTS = 4000
@@ -314,7 +314,7 @@ class CumulantLvLiNGAM(
         self.blocks_ = blocks
         test = IndependenceTest("auto", rng)
         options = self._options(n, p, pool)
-        starts = [None if warm is None else _restrict(warm, c) for c in blocks]
+        starts = [None if warm is None else warm.restricted(c) for c in blocks]
         limit = options["max_latents"]
 
         def solve(k, most):
@@ -665,8 +665,6 @@ class CumulantLvLiNGAM(
 
     def _as_model(self):
         """The fitted structure in standardised units, without its weights."""
-        from ._search import Model
-
         p, q = self.n_features_in_, self.n_latents_
         B = self.effects_ * self.scale_[None, :] / self.scale_[:, None]
         Lam = self.latent_loadings_ / self.scale_[:, None]
@@ -678,25 +676,6 @@ class CumulantLvLiNGAM(
             self.noise_variance_ / self.scale_**2,
             np.zeros((2 * p, p + q)),
         )
-
-
-def _restrict(model, columns):
-    """A model on some of its columns, with the latents that lie among them."""
-    from ._search import Model
-
-    inside = np.isin(np.arange(len(model.k2)), columns)
-    latents = [
-        k for k in range(model.mask_L.shape[1]) if inside[model.children(k)].all()
-    ]
-    place = np.ix_(columns, columns)
-    return Model(
-        np.ascontiguousarray(model.mask_B[place]),
-        np.ascontiguousarray(model.mask_L[np.ix_(columns, latents)]),
-        np.ascontiguousarray(model.B[place]),
-        np.ascontiguousarray(model.Lam[np.ix_(columns, latents)]),
-        model.k2[columns],
-        np.zeros((2 * len(columns), len(columns) + len(latents))),
-    )
 
 
 def _topological_order(mask_B):

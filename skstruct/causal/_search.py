@@ -9,17 +9,16 @@ its parameters start from those of the structure it came from.
 
 from collections import Counter
 from copy import copy
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from itertools import combinations
 from statistics import median
 
 import numpy as np
 
 from . import _gmm_kernels as kernels
+from ._structure import Model, is_acyclic, paths
 
 _NEVER = 1e300
-_NO_LATENTS = np.zeros((4096, 0), dtype=bool)
 _MIN_DECREASE = 0.05
 _LOOK_AHEAD = 40.0
 # How many of the new latents (or a sixth) go on after one step.
@@ -30,45 +29,6 @@ _SAME_FIT = 0.02
 # are worth threads, a few milliseconds.
 _STEP_FITS = 6
 _WORTH_THREADS = 5e5
-
-
-@dataclass(frozen=True)
-class Model:
-    """A structure with fitted parameters; arrays are never changed in place."""
-
-    mask_B: np.ndarray
-    mask_L: np.ndarray
-    B: np.ndarray
-    Lam: np.ndarray
-    k2: np.ndarray
-    d: np.ndarray
-    Q: float = np.inf
-    criterion: float = np.inf
-
-    @cached_property
-    def key(self):
-        """Structure up to the order of its latents."""
-        columns = sorted(map(bytes, np.ascontiguousarray(self.mask_L.T)))
-        return self.mask_B.tobytes() + b"".join(columns)
-
-    def children(self, k):
-        return np.flatnonzero(self.mask_L[:, k])
-
-
-def empty_model(p, mask_B=None, B=None):
-    mask_B = np.zeros((p, p), dtype=bool) if mask_B is None else mask_B
-    B = np.zeros((p, p)) if B is None else B
-    zero = np.zeros((p, 0))
-    return Model(mask_B, zero.astype(bool), B, zero, np.ones(p), np.zeros((2 * p, p)))
-
-
-def paths(mask_B):
-    """closure[i, j]: whether a directed path leads from j to i (j = i included)."""
-    return kernels.reach_of(mask_B, _NO_LATENTS[: len(mask_B)]).T
-
-
-def is_acyclic(mask_B):
-    return kernels.is_acyclic(mask_B)
 
 
 class Search:
@@ -181,90 +141,13 @@ class Search:
     def note(self, move, model):
         self.trace.append((move, model.criterion))
 
-    # -- changes of structure ---------------------------------------------------
-
-    def changed(self, model, mask_B, mask_L, B=None, Lam=None):
-        """Model with other masks; weights of newly reached variables start tied."""
-        B = model.B if B is None else B
-        Lam = model.Lam if Lam is None else Lam
-        d = kernels.tied(mask_B, mask_L, model.mask_B, model.mask_L, model.k2, model.d)
-        return Model(mask_B, mask_L, B * mask_B, Lam * mask_L, model.k2, d)
-
-    def without_latent(self, model, k):
-        p = len(model.k2)
-        keep = np.arange(model.mask_L.shape[1]) != k
-        columns = np.concatenate([np.ones(p, dtype=bool), keep])
-        return replace(
-            model,
-            mask_L=np.ascontiguousarray(model.mask_L[:, keep]),
-            Lam=np.ascontiguousarray(model.Lam[:, keep]),
-            d=np.ascontiguousarray(model.d[:, columns]),
-        )
-
-    def with_latent(self, model, loadings):
-        """Model with one more latent of the given loadings (p,)."""
-        p = len(model.k2)
-        return replace(
-            model,
-            mask_L=np.column_stack([model.mask_L, loadings != 0]),
-            Lam=np.column_stack([model.Lam, loadings]),
-            d=np.column_stack([model.d, np.zeros(2 * p)]),
-        )
-
-    def without_edge(self, model, i, j):
-        mask_B = model.mask_B.copy()
-        mask_B[i, j] = False
-        return self.changed(model, mask_B, model.mask_L)
-
-    def without_loading(self, model, i, k):
-        if len(model.children(k)) <= self.min_children:
-            return self.without_latent(model, k)
-        mask_L = model.mask_L.copy()
-        mask_L[i, k] = False
-        return self.changed(model, model.mask_B, mask_L)
-
-    def with_edge(self, model, i, j, step, wald):
-        """Add j -> i; the weakest edges of the cycles that it closes make room."""
-        mask_B = model.mask_B.copy()
-        strength = np.where(mask_B, wald, np.inf)
-        while True:
-            path = _path(mask_B, i, j)
-            if path is None:
-                break
-            weakest = min(path, key=lambda edge: strength[edge])
-            mask_B[weakest] = False
-        mask_B[i, j] = True
-        B = model.B.copy()
-        B[i, j] = min(max(step, -1.5), 1.5)
-        return self.changed(model, mask_B, model.mask_L, B=B)
-
-    def with_loading(self, model, i, k, step):
-        mask_L = model.mask_L.copy()
-        mask_L[i, k] = True
-        Lam = model.Lam.copy()
-        Lam[i, k] = min(max(step, -0.7), 0.7)
-        return self.changed(model, model.mask_B, mask_L, Lam=Lam)
-
-    def reversed_edge(self, model, i, j):
-        """j -> i becomes i -> j; parents of i below j are reversed with it."""
-        mask_B = model.mask_B.copy()
-        mask_B[i, j] = False
-        below = paths(mask_B)[:, j]
-        B = model.B.copy()
-        for k in np.flatnonzero(mask_B[i] & below).tolist() + [j]:
-            mask_B[i, k] = False
-            mask_B[k, i] = True
-            # In standardised units a regression and its reverse are of equal size.
-            B[k, i] = min(max(B[i, k], -1.5), 1.5)
-        return self.changed(model, mask_B, model.mask_L, B=B)
-
     # -- searches ----------------------------------------------------------------
 
     def local(self, model):
         """Single deletions and additions until none lowers the criterion."""
-        return self.locals([model])[0]
+        return self.local_many([model])[0]
 
-    def locals(self, models):
+    def local_many(self, models):
         """Local searches from several structures, in step.
 
         The step from a structure is remembered: searches that meet go on as one.
@@ -300,8 +183,10 @@ class Search:
         weak = [(wald_B[i, j], 0, i, j) for i, j in np.argwhere(wald_B < limit)]
         weak += [(wald_L[i, k], 1, i, k) for i, k in np.argwhere(wald_L < limit)]
         for _, kind, i, j in sorted(weak)[:2]:
-            remove = self.without_loading if kind else self.without_edge
-            candidate = remove(model, i, j)
+            if kind:
+                candidate = model.without_loading(i, j, self.min_children)
+            else:
+                candidate = model.without_edge(i, j)
             if not self.allowed(candidate.mask_B):
                 continue
             fitted = self.fit(candidate, bound=model.criterion)
@@ -323,11 +208,11 @@ class Search:
         candidates = []
         for i, j in places[order]:
             if j < p:
-                new = self.with_edge(model, i, j, step[i, j], wald_B)
+                new = model.with_edge(i, j, step[i, j], wald_B)
                 if not self.allowed(new.mask_B):
                     continue
             else:
-                new = self.with_loading(model, i, j - p, step[i, j])
+                new = model.with_loading(i, j - p, step[i, j])
             candidates.append(new)
             if len(candidates) == 3:
                 break
@@ -352,7 +237,7 @@ class Search:
         candidates = [
             new
             for i, j in np.argwhere(model.mask_B)
-            if self.allowed((new := self.reversed_edge(model, i, j)).mask_B)
+            if self.allowed((new := model.reversed_edge(i, j)).mask_B)
         ]
         fitted = self.fit_many(candidates, steps=8, bound=model.criterion + 60.0)
         return _best(fitted, 3, model.criterion + 60.0)
@@ -361,7 +246,7 @@ class Search:
         """Local search, then reversals of edges followed by local search."""
         model = self.local(model)
         while True:
-            tried = self.locals(self.reversals(model))
+            tried = self.local_many(self.reversals(model))
             best = min(tried, key=lambda m: m.criterion, default=model)
             if best.criterion >= model.criterion - _MIN_DECREASE:
                 return model
@@ -474,10 +359,8 @@ class Search:
                     B[edge] *= 0.6
             if not self.allowed(mask_B):
                 continue
-            yield self.with_latent(
-                replace(model, mask_B=mask_B, B=B * mask_B, k2=k2),
-                factor * loadings,
-            )
+            rest = replace(model, mask_B=mask_B, B=B * mask_B, k2=k2)
+            yield rest.with_latent(factor * loadings)
 
     def _splits(self, model, k):
         children = model.children(k)
@@ -493,42 +376,33 @@ class Search:
                 new[list(part)] = model.Lam[list(part), k]
                 Lam, mask_L = model.Lam.copy(), model.mask_L.copy()
                 Lam[:, k], mask_L[:, k] = old, old != 0
-                yield self.with_latent(replace(model, Lam=Lam, mask_L=mask_L), new)
+                yield replace(model, Lam=Lam, mask_L=mask_L).with_latent(new)
 
     def grow(self, model):
         """Add the latent that lowers the criterion most, or None."""
-        tried = self.locals(self.new_latents(model))
+        tried = self.local_many(self.new_latents(model))
         better = self._accept("latent", tried, model)
         if better is not None:
             return better
         # Two latents may only pay together: look one step further.
         near = [m for m in _best(tried, 4, model.criterion + _LOOK_AHEAD)]
         near = list({m.key: m for m in near if m.key != model.key}.values())[:1]
-        second = self.locals([m for one in near for m in self.new_latents(one)])
+        second = self.local_many([m for one in near for m in self.new_latents(one)])
         return self._accept("two latents", second, model)
 
     def fewer_latents(self, model):
         """Each latent dropped, each pair of latents merged; briefly fitted."""
         q = model.mask_L.shape[1]
-        found = self.fit_many([self.without_latent(model, k) for k in range(q)])
-        merged = [self._merged(model, k, l) for k, l in combinations(range(q), 2)]
+        found = self.fit_many([model.without_latent(k) for k in range(q)])
+        merged = [
+            model.merged(k, l, self.moments.S) for k, l in combinations(range(q), 2)
+        ]
         merged = self.fit_many(merged, jump=True, bound=model.criterion + 60.0)
         return found + _best(merged, 3, model.criterion + 60.0)
 
-    def _merged(self, model, k, l):
-        """Latents k and l become one with the children of both."""
-        a, b = model.Lam[:, k], model.Lam[:, l]
-        # Signs agree where the sum explains more of the covariance between the sets.
-        cross = np.outer(a, b) * self.moments.S
-        np.fill_diagonal(cross, a * b)
-        sign = 1.0 if cross.sum() >= 0 else -1.0
-        loadings = np.where(np.abs(a) >= np.abs(b), a, sign * b)
-        rest = self.without_latent(self.without_latent(model, max(k, l)), min(k, l))
-        return self.with_latent(rest, loadings)
-
     def shrink(self, model):
         """Drop or merge latents where that lowers the criterion most, or None."""
-        tried = self.locals(self.fewer_latents(model))
+        tried = self.local_many(self.fewer_latents(model))
         return self._accept("remove latent", tried, model)
 
     def _accept(self, move, tried, model):
@@ -560,28 +434,6 @@ def _best(models, count, bound):
     return [m for m in ranked[:count] if m.criterion < bound]
 
 
-def _path(mask_B, source, target):
-    """Edges (effect, cause) of a shortest directed path, or None."""
-    before = {source: None}
-    frontier = [source]
-    while frontier:
-        following = []
-        for node in frontier:
-            for effect in np.flatnonzero(mask_B[:, node]).tolist():
-                if effect in before:
-                    continue
-                before[effect] = node
-                if effect == target:
-                    edges, at = [], target
-                    while before[at] is not None:
-                        edges.append((at, before[at]))
-                        at = before[at]
-                    return edges
-                following.append(effect)
-        frontier = following
-    return None
-
-
 def refine(pair, full, model):
     """Second stage: candidates prepared by `pair`, judged by `full`, until no gain.
 
@@ -591,12 +443,12 @@ def refine(pair, full, model):
     for _ in range(50):
         rough = pair.fit(model)
         candidates = pair.new_latents(rough) + pair.fewer_latents(rough)
-        candidates = pair.locals(candidates + pair.reversals(rough))
+        candidates = pair.local_many(candidates + pair.reversals(rough))
         candidates.sort(key=lambda m: m.criterion)
         fresh = {m.key: m for m in reversed(candidates) if m.key != model.key}
         fitted = full.fit_many(list(fresh.values()), bound=model.criterion + 60.0)
         near = _best(fitted, 2, model.criterion + 30.0)
-        better = full._accept("refine", full.locals(near), model)
+        better = full._accept("refine", full.local_many(near), model)
         if better is None:
             return model
         model = better
