@@ -154,7 +154,9 @@ class Search:
         """
         ahead = models
         while ahead:
-            fresh = {m.key: m for m in reversed(ahead) if not self._stepped(m)}
+            # Of fits of one structure the best is stepped from: chains then descend.
+            ahead = sorted(ahead, key=lambda m: m.criterion, reverse=True)
+            fresh = {m.key: m for m in ahead if not self._stepped(m)}
             found = self.apart(Search._step, list(fresh.values()), _STEP_FITS)
             for key, after in zip(fresh, found):
                 self.known[key] = fresh[key], after
