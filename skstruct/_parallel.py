@@ -2,6 +2,8 @@
 
 # SPDX-License-Identifier: BSD-3-Clause
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 
 from joblib import effective_n_jobs
@@ -19,6 +21,30 @@ def _controller():
 def single_blas_thread():
     """Context in which the BLAS libraries use one thread."""
     return _controller().limit(limits=1)
+
+
+@contextmanager
+def short_task_threads(n_jobs=None):
+    """Threads for many rounds of tasks of milliseconds, with one BLAS thread each.
+
+    joblib takes tens of milliseconds to start threads and ten to hear of their end.
+
+    Parameters
+    ----------
+    n_jobs : int, default=None
+
+    Yields
+    ------
+    pool : concurrent.futures.ThreadPoolExecutor or None
+        None for one job.
+    """
+    with single_blas_thread():
+        workers = effective_n_jobs(n_jobs)
+        if workers == 1:
+            yield None
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                yield pool
 
 
 def run_tasks(function, tasks, n_jobs=None, *, prefer="threads"):

@@ -8,13 +8,16 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from . import _gmm_kernels as kernels
-from ._moments import compute_moments, weight_effects
+from ._moments import compute_both, compute_moments, weight_effects
 from ._olc import OneLatentComponent
-from ._search import Search, empty_model, is_acyclic, paths, refine
+from ._search import Search, refine
 from ._starts import direct_order, order_regressions
+from ._structure import empty_model, is_acyclic, paths
 
 # Above this width a false link between two blocks would cost much time.
 _NARROW = 12
+# Ends are refined unless their criterion is further above the best.
+_NEAR = 30.0
 
 
 def correlated_blocks(Z):
@@ -102,15 +105,17 @@ def fit_gmm(Z, tau, options, prior, random_state, warm=None):
     """Best structure of a block, its moments and the search that found it.
 
     `options` holds price, min_children, max_latents, moments, tol, max_iter,
-    n_restarts and n_jobs of the estimator. With `warm` (a model) only local moves are
-    made from it.
+    and n_restarts of the estimator and a pool of threads or None. With `warm` (a model)
+    only local moves are made from it.
     """
     n, p = Z.shape
     required, forbidden = prior
-    kinds = {"two-stage": ("pair", "all"), "pair": ("pair",), "all": ("all",)}
+    if options["moments"] == "two-stage":
+        stages = compute_both(Z, tau, options["pool"])
+    else:
+        stages = (compute_moments(Z, options["moments"], tau, options["pool"]),)
 
-    def search_with(kind):
-        moments = compute_moments(Z, kind, tau, options["n_jobs"])
+    def search_with(moments):
         return Search(
             moments,
             options["price"],
@@ -120,10 +125,10 @@ def fit_gmm(Z, tau, options, prior, random_state, warm=None):
             forbidden,
             options["max_iter"],
             options["tol"],
-            options["n_jobs"],
+            options["pool"],
         )
 
-    searches = [search_with(kind) for kind in kinds[options["moments"]]]
+    searches = [search_with(moments) for moments in stages]
     first, last = searches[0], searches[-1]
     if warm is not None:
         fitted = last.local(last.fit(warm, jump=True))
@@ -148,22 +153,30 @@ def fit_gmm(Z, tau, options, prior, random_state, warm=None):
     for start in starts:
         end = first.run(start)
         ends[end.key] = end
+    # Judged before the restarts, so that these can only help.
+    best = _judged(first, last, ends.values(), None)
+    further = {}
     for number in range(options["n_restarts"]):
-        best = min(ends.values(), key=lambda m: m.criterion)
+        top = min([*ends.values(), *further.values()], key=lambda m: m.criterion)
         # Sparse graphs without latents have been found right in every simulation.
-        if best.mask_L.shape[1] == 0 and best.mask_B.sum() <= 1.5 * p:
+        if top.mask_L.shape[1] == 0 and top.mask_B.sum() <= 1.5 * p:
             break
-        end = first.run(_thinned(first, best, number == 1, random_state))
-        if end.key not in ends or end.criterion < ends[end.key].criterion:
-            ends[end.key] = end
-    if last is first:
-        return min(ends.values(), key=lambda m: m.criterion), last
-    near = sorted(ends.values(), key=lambda m: m.criterion)
-    refitted = [last.fit(m) for m in near]
-    best = min(refitted, key=lambda m: m.criterion)
-    best = refine(first, last, best)
+        end = first.run(_thinned(first, top, number == 1, random_state))
+        if end.key not in ends:
+            further[end.key] = end
+    best = _judged(first, last, further.values(), best)
     last.trace[:0] = first.trace
     return best, last
+
+
+def _judged(first, last, ends, best):
+    """The best of the ends, the two best refined by all moments, and of `best`."""
+    ends = list(ends)
+    if last is not first and ends:
+        ends = sorted(last.fit_many(ends), key=lambda m: m.criterion)[:2]
+        limit = min(best or ends[0], ends[0], key=lambda m: m.criterion).criterion
+        ends = [refine(first, last, m) for m in ends if m.criterion < limit + _NEAR]
+    return min(ends if best is None else [best, *ends], key=lambda m: m.criterion)
 
 
 def _thinned(search, model, latents_only, rng):
@@ -174,10 +187,10 @@ def _thinned(search, model, latents_only, rng):
         mask_B, mask_L = np.zeros_like(model.mask_B), model.mask_L
     if not search.allowed(mask_B):
         mask_B = model.mask_B
-    thin = search.changed(model, mask_B, mask_L)
+    thin = model.changed(mask_B, mask_L)
     for k in range(mask_L.shape[1] - 1, -1, -1):
         if mask_L[:, k].sum() < search.min_children:
-            thin = search.without_latent(thin, k)
+            thin = thin.without_latent(k)
     return thin
 
 
@@ -186,7 +199,7 @@ def fit_olc(Z, tau, options, prior, test, alpha):
     p = Z.shape[1]
     required, forbidden = prior
     search = Search(
-        compute_moments(Z, "pair", tau, options["n_jobs"]),
+        compute_moments(Z, "pair", tau, options["pool"]),
         options["price"],
         options["min_children"],
         options["max_latents"],
@@ -194,7 +207,7 @@ def fit_olc(Z, tau, options, prior, test, alpha):
         forbidden,
         options["max_iter"],
         options["tol"],
-        options["n_jobs"],
+        options["pool"],
     )
 
     def allowed(mask_B):
@@ -211,7 +224,7 @@ def fit_olc(Z, tau, options, prior, test, alpha):
     for children in found.children:
         loadings = np.zeros(p)
         loadings[children] = 0.6 * np.sign(S[children[0], children])
-        model = search.with_latent(model, loadings)
+        model = model.with_latent(loadings)
     model = search.fit(model, jump=True, steps=4 * options["max_iter"])
     # The residual stages record total effects: edges without a direct one go.
     for _ in range(p * p):
@@ -219,11 +232,11 @@ def fit_olc(Z, tau, options, prior, test, alpha):
         removable = [
             (wald[i, j], i, j)
             for i, j in np.argwhere(wald < options["price"])
-            if search.allowed(search.without_edge(model, i, j).mask_B)
+            if search.allowed(model.without_edge(i, j).mask_B)
         ]
         if not removable:
             break
-        model = search.fit(search.without_edge(model, *min(removable)[1:]))
+        model = search.fit(model.without_edge(*min(removable)[1:]))
         search.note("prune", model)
     return model, search, found
 
@@ -234,7 +247,7 @@ def finish(search, model, Z, tau):
     Returns the model, its edges and loadings without their bias of first order,
     standard errors of both (nan where absent) and the number of parameters.
     """
-    model = search.fit(model, steps=200, tol=1e-9)
+    model = search.fit(model, steps=200, tol=1e-12)
     children = [tuple(model.children(k)) for k in range(model.mask_L.shape[1])]
     order = sorted(range(len(children)), key=lambda k: children[k])
     sign = np.array([1.0 if model.Lam[children[k][0], k] >= 0 else -1.0 for k in order])
@@ -253,7 +266,7 @@ def finish(search, model, Z, tau):
     )  # fmt: skip
     HJ = M.H @ J.T
     W = np.linalg.pinv(J @ HJ, hermitian=True) @ HJ.T
-    bias, variance = weight_effects(Z, tau, M, J, W, search.n_jobs)
+    bias, variance = weight_effects(Z, tau, M, J, W, search.pool)
     se = np.sqrt(variance)
     edges = int(model.mask_B.sum())
     found = []
@@ -275,7 +288,7 @@ def margins(search, model):
     margin = np.full(model.B.shape, np.nan)
     for i, j in np.argwhere(model.mask_B):
         if not np.isfinite(search.best_with[j, i]):
-            turned = search.reversed_edge(model, i, j)
+            turned = model.reversed_edge(i, j)
             if not search.allowed(turned.mask_B):
                 continue
             search.fit(turned)

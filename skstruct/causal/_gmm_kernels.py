@@ -46,6 +46,44 @@ def reach_of(mask_B, mask_L):
 
 
 @jit()
+def is_acyclic(mask_B):
+    """Whether the edges j -> i of mask_B[i, j] close no directed cycle."""
+    p = len(mask_B)
+    left = np.ones(p, dtype=np.bool_)
+    for _ in range(p):
+        source = -1
+        for i in range(p):
+            if left[i] and not np.any(mask_B[i] & left):
+                source = i
+                break
+        if source < 0:
+            return False
+        left[source] = False
+    return True
+
+
+@jit()
+def penalty(mask_B, mask_L, price):
+    """Price of edges and loadings, 1 for each free weight."""
+    structural = mask_B.sum() + mask_L.sum()
+    return price * structural + 2.0 * reach_of(mask_B, mask_L).sum()
+
+
+@jit()
+def tied(mask_B, mask_L, old_B, old_L, k2, d):
+    """Weights d after a change of masks: of newly reached variables, tied ones."""
+    p = len(k2)
+    d = d.copy()
+    reach, now = reach_of(old_B, old_L), reach_of(mask_B, mask_L)
+    for s in range(now.shape[0]):
+        for i in range(p):
+            if now[s, i] and not reach[s, i]:
+                d[i, s] = k2[s] if s < p else 1.0
+                d[p + i, s] = 0.0
+    return d
+
+
+@jit()
 def _total_effects(mask_B, B, Lam):
     """A = [(I - B)^-1, (I - B)^-1 Lam] by substitution along the graph."""
     p, q = Lam.shape
@@ -115,30 +153,6 @@ def _symmetric_product(H, r):
 
 
 @jit(fastmath=_FAST)
-def _rows_times(H, J, rows, out):
-    """out[r] = H J[r] for the first `rows` dense rows, four at a time."""
-    K = H.shape[0]
-    full = rows - rows % 4
-    for i in range(K):
-        for r in range(0, full, 4):
-            t0, t1 = np.float32(0.0), np.float32(0.0)
-            t2, t3 = np.float32(0.0), np.float32(0.0)
-            for k in range(K):
-                h = H[i, k]
-                t0 += h * J[r, k]
-                t1 += h * J[r + 1, k]
-                t2 += h * J[r + 2, k]
-                t3 += h * J[r + 3, k]
-            out[r, i], out[r + 1, i] = t0, t1
-            out[r + 2, i], out[r + 3, i] = t2, t3
-        for r in range(full, rows):
-            t0 = np.float32(0.0)
-            for k in range(K):
-                t0 += H[i, k] * J[r, k]
-            out[r, i] = t0
-
-
-@jit(fastmath=_FAST)
 def _block_row_times(H, J, r, low, high, out):
     """out = H J[r] for a row that is zero outside of [low, high)."""
     K = H.shape[0]
@@ -153,7 +167,7 @@ def _block_row_times(H, J, r, low, high, out):
 
 @jit(fastmath=_FAST)
 def _dot(x, y, low, high):
-    total = 0.0
+    total = x[0] * 0
     for k in range(low, high):
         total += x[k] * y[k]
     return total
@@ -193,12 +207,13 @@ def _model_blocks(A, D):
 
 
 @jit()
-def _row_blocks(start, reach, dense, m):
-    """Range [low, high) of the moments that each parameter acts on."""
+def _row_blocks(start, reach):
+    """Range [low, high) of the moments that each weight acts on."""
     P, p = reach.shape
-    low = np.zeros(m, dtype=np.int64)
-    high = np.full(m, start[2 * p + 1])
-    r = dense
+    count = 2 * reach.sum()
+    low = np.zeros(count, dtype=np.int64)
+    high = np.zeros(count, dtype=np.int64)
+    r = 0
     for b in range(1, 2 * p + 1):
         for s in range(P):
             if reach[s, (b - 1) % p]:
@@ -208,10 +223,10 @@ def _row_blocks(start, reach, dense, m):
 
 
 @jit()
-def _weight_rows(J, reach, A, start, ea, eb, dense):
-    """Derivatives by the weights d, which depend on A alone."""
+def _weight_rows(J, reach, A, start, ea, eb):
+    """Derivatives by the weights d, which depend on A alone; zeros are left."""
     P, p = reach.shape
-    r = dense
+    r = 0
     for b in range(1, 2 * p + 1):
         for s in range(P):
             if reach[s, (b - 1) % p]:
@@ -245,59 +260,61 @@ def _dense_rows(J, mask_B, mask_L, reach, A, D, start, ea, eb):
         r += 1
 
 
-@jit()
-def _products(H32, J, first, low, high, dense, HJ):
-    """HJ[r] = H J[r] for the rows from `first` on (0 or `dense`)."""
-    J32 = J[first:].astype(np.float32)
-    if first < dense:
-        _rows_times(H32, J32, dense, HJ)
-    for r in range(dense, J.shape[0]):
-        _block_row_times(H32, J32, r - first, low[r], high[r], HJ[r])
-
-
-@jit()
-def _gram(HJ, J, low, high, count, N):
-    """The part of J H J' that involves the first `count` rows."""
-    for r in range(J.shape[0]):
-        # The second factor is the narrower one: weights only need their block.
-        for s in range(min(r + 1, count)):
-            N[r, s] = _dot(HJ[s], J[r], low[r], high[r])
-            N[s, r] = N[r, s]
-
-
 @jit(fastmath=_FAST)
-def _factor(N, mu, L):
-    """Lower Cholesky factor of N + mu diag(N) into L; False if not positive."""
+def _factor(N, scale, mu, U):
+    """Upper U with U'U = N + mu diag(scale), row by row; False if not positive.
+
+    Reads and writes the upper triangles alone.
+    """
     m = N.shape[0]
     for i in range(m):
-        for j in range(i + 1):
-            total = N[i, j] * (1.0 + mu if i == j else 1.0)
-            for k in range(j):
-                total -= L[i, k] * L[j, k]
-            if i == j:
-                if total <= 1e-13 * N[i, i]:
-                    return False
-                L[i, i] = np.sqrt(total)
-            else:
-                L[i, j] = total / L[j, j]
+        U[i, i:] = N[i, i:]
+        U[i, i] += mu * scale[i]
+        for k in range(i):
+            w = U[k, i]
+            for j in range(i, m):
+                U[i, j] -= w * U[k, j]
+        if U[i, i] <= 1e-13 * scale[i]:
+            return False
+        U[i, i] = np.sqrt(U[i, i])
+        w = 1.0 / U[i, i]
+        for j in range(i + 1, m):
+            U[i, j] *= w
     return True
 
 
 @jit(fastmath=_FAST)
-def _forward(L, b):
+def _forward(U, b):
+    """b <- U'^-1 b."""
     for i in range(b.size):
-        total = b[i]
-        for k in range(i):
-            total -= L[i, k] * b[k]
-        b[i] = total / L[i, i]
+        b[i] /= U[i, i]
+        w = b[i]
+        for k in range(i + 1, b.size):
+            b[k] -= w * U[i, k]
 
 
 @jit(fastmath=_FAST)
-def _backward(L, b):
-    for i in range(b.size - 1, -1, -1):
-        b[i] /= L[i, i]
+def _forward_many(U, V):
+    """V <- U'^-1 V."""
+    m, count = V.shape
+    for i in range(m):
         for k in range(i):
-            b[k] -= L[i, k] * b[i]
+            w = U[k, i]
+            for t in range(count):
+                V[i, t] -= w * V[k, t]
+        w = 1.0 / U[i, i]
+        for t in range(count):
+            V[i, t] *= w
+
+
+@jit(fastmath=_FAST)
+def _backward(U, b):
+    """b <- U^-1 b."""
+    for i in range(b.size - 1, -1, -1):
+        total = b[i]
+        for k in range(i + 1, b.size):
+            total -= U[i, k] * b[k]
+        b[i] = total / U[i, i]
 
 
 @jit()
@@ -325,16 +342,14 @@ def _ridge_start(c, start, ea, eb, A, reach, k2, d):
             for t in range(count):
                 w = A[x, index[t]] * A[y, index[t]]
                 v[t] += w * left
-                for u in range(t + 1):
+                for u in range(t, count):
                     N[t, u] += w * A[x, index[u]] * A[y, index[u]]
         for t in range(count):
             N[t, t] += 1e-4
-            for u in range(t):
-                N[u, t] = N[t, u]
-        L = np.zeros((count, count))
-        if _factor(N, 0.0, L):
-            _forward(L, v)
-            _backward(L, v)
+        U = np.zeros((count, count))
+        if _factor(N, np.diag(N), 0.0, U):
+            _forward(U, v)
+            _backward(U, v)
         else:
             v[:] = 0.0
         for t in range(count):
@@ -344,7 +359,7 @@ def _ridge_start(c, start, ea, eb, A, reach, k2, d):
 
 
 @jit()
-def _unpack(delta, mask_B, mask_L, reach, B, Lam, k2, d):
+def _unpack(delta, mask_B, mask_L, B, Lam, k2):
     """Add a step to copies of the parameters; False if it leaves the bounds."""
     p, q = mask_L.shape
     r = 0
@@ -364,7 +379,6 @@ def _unpack(delta, mask_B, mask_L, reach, B, Lam, k2, d):
     for s in range(p):
         k2[s] = max(k2[s] + delta[r], 0.02)
         r += 1
-    _add_weights(delta[r:], reach, d)
     return inside
 
 
@@ -380,54 +394,57 @@ def _add_weights(delta, reach, d):
 
 
 @jit()
-def _sizes(mask_B, mask_L, reach):
-    """Number of dense rows of the Jacobian, and of all."""
-    dense = mask_B.sum() + mask_L.sum() + mask_B.shape[0]
-    return dense, dense + 2 * reach.sum()
-
-
-@jit()
-def _project(
-    c, H, H32, start, ea, eb, reach, A, k2, d, low, high, dense, J, HJ, N, n
-):  # fmt: skip
+def _project(c, H, H32, start, ea, eb, reach, A, k2, d, low, high, J, U, n):
     """Best weights d for given effects A: the moments are linear in d.
 
-    Changes d and leaves the rows of the weights in J, HJ and N, where the next step
-    needs them. Returns H times the residual and the objective.
+    Changes d; leaves the derivatives by the weights in J and the factor of their
+    normal equations in U, where the next step needs them. Returns H times the residual
+    and the objective.
     """
-    m = J.shape[0]
-    count = m - dense
-    _weight_rows(J, reach, A, start, ea, eb, dense)
-    _products(H32, J, dense, low, high, dense, HJ)
-    # In arrays of their own: strided ones are not vectorised.
-    Nd, Ld = np.empty((count, count)), np.zeros((count, count))
-    for t in range(count):
-        row = J[dense + t]
-        for u in range(t + 1):
-            value = _dot(HJ[dense + u], row, low[dense + t], high[dense + t])
-            Nd[t, u] = value
-            N[dense + t, dense + u] = value
-            N[dense + u, dense + t] = value
-    r = _residual(c, start, ea, eb, A, _weights(reach, k2, d))
-    Hr = _symmetric_product(H, r)
-    Q = n * _dot(r, Hr, 0, r.size)
+    count, K = J.shape
+    _weight_rows(J, reach, A, start, ea, eb)
+    J32 = J.astype(np.float32)
+    HJ = np.empty((count, K), dtype=np.float32)
+    for r in range(count):
+        _block_row_times(H32, J32, r, low[r], high[r], HJ[r])
+    N = np.dot(HJ, J32.T).astype(np.float64)
+    r1 = _residual(c, start, ea, eb, A, _weights(reach, k2, d))
+    Hr = _symmetric_product(H, r1)
     # A slight pull to the weights at hand: columns of A may be nearly parallel.
-    if not _factor(Nd, 1e-6, Ld):
-        return Hr, Q
+    pull = 1e-6
+    while not _factor(N, np.diag(N), pull, U):
+        pull *= 100
     delta = np.empty(count)
     for t in range(count):
-        delta[t] = _dot(J[dense + t], Hr, low[dense + t], high[dense + t])
-    _forward(Ld, delta)
-    _backward(Ld, delta)
+        delta[t] = _dot(J[t], Hr, low[t], high[t])
+    _forward(U, delta)
+    _backward(U, delta)
     better = d.copy()
     _add_weights(delta, reach, better)
     r2 = _residual(c, start, ea, eb, A, _weights(reach, k2, better))
-    Hr2 = _symmetric_product(H, r2)
-    Q2 = n * _dot(r2, Hr2, 0, r2.size)
+    # No second product with H: the rounding of HJ vanishes with delta.
+    Hr2 = Hr - np.dot(delta.astype(np.float32), HJ)
+    Q, Q2 = n * _dot(r1, Hr, 0, K), n * _dot(r2, Hr2, 0, K)
     if Q2 < Q:
         d[:] = better
         return Hr2, Q2
     return Hr, Q
+
+
+@jit()
+def _reduced(X, H32, J, U):
+    """Inner products of the rows X after the weights have followed.
+
+    X (m, K) are derivatives by parameters other than the weights, J (count, K) those
+    by the weights with the factor U of their normal equations. Returns N = X H X',
+    V (count, m), with which the reduced products are N - V'V.
+    """
+    X32 = X.astype(np.float32)
+    HX = np.dot(X32, H32)
+    N = np.dot(HX, X32.T).astype(np.float64)
+    V = np.dot(J.astype(np.float32), HX.T).astype(np.float64)
+    _forward_many(U, V)
+    return N, V
 
 
 @jit()
@@ -436,62 +453,71 @@ def fit(
 ):  # fmt: skip
     """Levenberg-Marquardt from (B, Lam, k2, d); returns Q and the parameters.
 
-    With `jump` the weights d start from least squares. After every step they are set
-    to their optimum for the new effects. The fit is abandoned when its predicted
-    optimum stays above `target`.
+    With `jump` the weights d start from least squares. In every step they are
+    eliminated, and then set to their optimum for the new effects (variable
+    projection). The fit ends when the next step is expected to gain less than `tol`;
+    it is abandoned when its predicted optimum stays above `target`.
     """
     B, Lam, k2, d = B.copy(), Lam.copy(), k2.copy(), d.copy()
     reach = reach_of(mask_B, mask_L)
-    dense, m = _sizes(mask_B, mask_L, reach)
-    low, high = _row_blocks(start, reach, dense, m)
+    low, high = _row_blocks(start, reach)
+    m, count = mask_B.sum() + mask_L.sum() + k2.size, low.size
     A = _total_effects(mask_B, B, Lam)
     if jump:
         _ridge_start(c, start, ea, eb, A, reach, k2, d)
-    J, HJ = np.zeros((m, c.size)), np.empty((m, c.size), dtype=np.float32)
-    N, L = np.zeros((m, m)), np.zeros((m, m))
-    J2, HJ2, N2 = J.copy(), HJ.copy(), N.copy()
-    Hr, Q = _project(
-        c, H, H32, start, ea, eb, reach, A, k2, d, low, high, dense, J, HJ, N, n
-    )
+    J, U = np.zeros((count, c.size)), np.zeros((count, count))
+    J2, U2 = J.copy(), U.copy()
+    Hr, Q = _project(c, H, H32, start, ea, eb, reach, A, k2, d, low, high, J, U, n)
+    X, R = np.zeros((m, c.size)), np.zeros((m, m))
+    u, g = np.empty(count), np.empty(m)
     mu = 1e-3
-    g = np.empty(m)
+    before = 0.0
     taken = 0
     while taken < steps:
         taken += 1
         D = _weights(reach, k2, d)
-        _dense_rows(J, mask_B, mask_L, reach, A, D, start, ea, eb)
-        _products(H32, J[:dense], 0, low, high, dense, HJ)
-        _gram(HJ, J, low, high, dense, N)
+        X[:] = 0.0
+        _dense_rows(X, mask_B, mask_L, reach, A, D, start, ea, eb)
+        N, V = _reduced(X, H32, J, U)
+        S = N - np.dot(V.T, V)
+        for t in range(count):
+            u[t] = _dot(J[t], Hr, low[t], high[t])
+        _forward(U, u)
         for t in range(m):
-            g[t] = _dot(J[t], Hr, low[t], high[t])
+            g[t] = _dot(X[t], Hr, 0, c.size)
+        g -= np.dot(u, V)
         gain = -1.0
         for _ in range(6):
-            if not _factor(N, mu, L):
+            if not _factor(S, np.diag(N), mu, R):
                 mu = max(mu * 10, 1e-8)
                 continue
             delta = g.copy()
-            _forward(L, delta)
-            _backward(L, delta)
-            promised = n * _dot(g, delta, 0, m)
-            if taken > 1 and Q - 1.5 * promised - 1.0 > target:
+            _forward(R, delta)
+            _backward(R, delta)
+            promised = n * (_dot(g, delta, 0, m) + _dot(u, u, 0, count))
+            if Q - (1.5 if taken > 1 else 3.0) * promised - 1.0 > target:
                 return Q - promised, B, Lam, k2, d, taken
+            follow = u - np.dot(V, delta)
+            _backward(U, follow)
             B2, Lam2, k22, d2 = B.copy(), Lam.copy(), k2.copy(), d.copy()
-            if _unpack(delta, mask_B, mask_L, reach, B2, Lam2, k22, d2):
+            _add_weights(follow, reach, d2)
+            if _unpack(delta, mask_B, mask_L, B2, Lam2, k22):
                 A2 = _total_effects(mask_B, B2, Lam2)
                 Hr2, Q2 = _project(
-                    c, H, H32, start, ea, eb, reach, A2, k22, d2, low, high, dense,
-                    J2, HJ2, N2, n,
-                )  # fmt: skip
+                    c, H, H32, start, ea, eb, reach, A2, k22, d2, low, high, J2, U2, n
+                )
                 if Q2 < Q:
                     gain = Q - Q2
                     B, Lam, k2, d = B2, Lam2, k22, d2
                     A, Hr, Q = A2, Hr2, Q2
-                    J, J2, HJ, HJ2, N, N2 = J2, J, HJ2, HJ, N2, N
+                    J, J2, U, U2 = J2, J, U2, U
                     mu /= 10
                     break
             mu *= 10
-        if gain < tol:
+        # Gains fall by a constant factor near the optimum.
+        if gain < tol or gain * min(gain / max(before, 1e-300), 1.0) < 0.5 * tol:
             break
+        before = gain
     return Q, B, Lam, k2, d, taken
 
 
@@ -505,53 +531,49 @@ def moves(c, H, H32, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n):
     p, q = mask_L.shape
     K = c.size
     reach = reach_of(mask_B, mask_L)
-    dense, m = _sizes(mask_B, mask_L, reach)
-    low, high = _row_blocks(start, reach, dense, m)
+    low, high = _row_blocks(start, reach)
+    count = low.size
+    present = mask_B.sum() + mask_L.sum()
+    m, total = present + p, p * (p + q)
     A = _total_effects(mask_B, B, Lam)
+    J, U = np.zeros((count, K)), np.zeros((count, count))
+    d = d.copy()
+    Hr, _ = _project(c, H, H32, start, ea, eb, reach, A, k2, d, low, high, J, U, n)
     D = _weights(reach, k2, d)
-    r = _residual(c, start, ea, eb, A, D)
-    Hr = _symmetric_product(H, r)
-    J, HJ = np.zeros((m, K)), np.empty((m, K), dtype=np.float32)
-    N, L = np.zeros((m, m)), np.zeros((m, m))
-    _dense_rows(J, mask_B, mask_L, reach, A, D, start, ea, eb)
-    _weight_rows(J, reach, A, start, ea, eb, dense)
-    _products(H32, J, 0, low, high, dense, HJ)
-    _gram(HJ, J, low, high, m, N)
-    mu = 1e-10
-    while not _factor(N, mu, L):
-        mu *= 100
+    # The rows of the model, then those of all absent edges and loadings.
+    X = np.zeros((total, K))
+    _dense_rows(X, mask_B, mask_L, reach, A, D, start, ea, eb)
     C = _model_blocks(A, D)
-    present = dense - p
-    count = p * (p - 1) + p * q - present
-    cand = np.zeros((count, K))
-    where = np.zeros((count, 2), dtype=np.int64)
-    t = 0
+    where = np.zeros((total, 2), dtype=np.int64)
+    t = m
     for i in range(p):
         for j in range(p + q):
             if j < p:
                 if i == j or mask_B[i, j]:
                     continue
-                _edge_row(cand[t], i, j, A, C, start, ea, eb)
+                _edge_row(X[t], i, j, A, C, start, ea, eb)
             else:
                 if mask_L[i, j - p]:
                     continue
-                _loading_row(cand[t], i, j, A, D, start, ea, eb)
+                _loading_row(X[t], i, j, A, D, start, ea, eb)
             where[t, 0], where[t, 1] = i, j
             t += 1
-    Hc = np.empty((count, K), dtype=np.float32)
-    _rows_times(H32, cand.astype(np.float32), count, Hc)
-    # One substitution for all: unit vectors of what is present, then J H c.
-    V = np.zeros((m, present + count))
+    N, V = _reduced(X, H32, J, U)
+    N -= np.dot(V.T, V)
+    R = np.zeros((m, m))
+    mu = 1e-8
+    while not _factor(N[:m, :m], np.diag(N), mu, R):
+        mu *= 100
+    # One substitution for all: unit vectors of what is present, then X H X'.
+    W = np.zeros((m, present + total - m))
     for t in range(present):
-        V[t, t] = 1.0
+        W[t, t] = 1.0
+    W[:, present:] = N[:m, m:]
+    _forward_many(R, W)
+    size = np.zeros(W.shape[1])
     for s in range(m):
-        for t in range(count):
-            V[s, present + t] = _dot(J[s], Hc[t], low[s], high[s])
-    _forward_many(L, V)
-    size = np.zeros(present + count)
-    for s in range(m):
-        for t in range(present + count):
-            size[t] += V[s, t] * V[s, t]
+        for t in range(W.shape[1]):
+            size[t] += W[s, t] * W[s, t]
     wald_B, wald_L = np.full((p, p), np.inf), np.full((p, q), np.inf)
     t = 0
     for i in range(p):
@@ -565,39 +587,24 @@ def moves(c, H, H32, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n):
                 wald_L[i, k] = Lam[i, k] ** 2 * n / size[t]
                 t += 1
     gain, step = np.zeros((p, p + q)), np.zeros((p, p + q))
-    for t in range(count):
-        u = _dot(cand[t], Hr, 0, K)
-        h = _dot(cand[t], Hc[t], 0, K)
-        total = h - size[present + t]
-        if total > 1e-6 * h:
-            gain[where[t, 0], where[t, 1]] = n * u * u / total
-            step[where[t, 0], where[t, 1]] = u / total
+    for t in range(m, total):
+        u = _dot(X[t], Hr, 0, K)
+        left = N[t, t] - size[t - p]
+        if left > 1e-6 * N[t, t]:
+            gain[where[t, 0], where[t, 1]] = n * u * u / left
+            step[where[t, 0], where[t, 1]] = u / left
     return wald_B, wald_L, gain, step
-
-
-@jit(fastmath=_FAST)
-def _forward_many(L, V):
-    """V <- L^-1 V."""
-    m, count = V.shape
-    for i in range(m):
-        for k in range(i):
-            w = L[i, k]
-            for t in range(count):
-                V[i, t] -= w * V[k, t]
-        w = 1.0 / L[i, i]
-        for t in range(count):
-            V[i, t] *= w
 
 
 @jit()
 def jacobian(start, ea, eb, mask_B, mask_L, B, Lam, k2, d):
     """Jacobian (m, K) and model moments (K,) at a point, in float64."""
     reach = reach_of(mask_B, mask_L)
-    dense, m = _sizes(mask_B, mask_L, reach)
+    dense = mask_B.sum() + mask_L.sum() + k2.size
     A = _total_effects(mask_B, B, Lam)
     D = _weights(reach, k2, d)
     model = -_residual(np.zeros(ea.size), start, ea, eb, A, D)
-    J = np.zeros((m, ea.size))
-    _dense_rows(J, mask_B, mask_L, reach, A, D, start, ea, eb)
-    _weight_rows(J, reach, A, start, ea, eb, dense)
+    J = np.zeros((dense + 2 * reach.sum(), ea.size))
+    _dense_rows(J[:dense], mask_B, mask_L, reach, A, D, start, ea, eb)
+    _weight_rows(J[dense:], reach, A, start, ea, eb)
     return J, model, A

@@ -177,12 +177,13 @@ def _cholesky_solve(W, R):
 
 
 @jit()
-def j_test(c, Sigma, n, rows, k, shift, use_shift):
+def j_test(c, Sigma, n, rows, k, shift, use_shift, shrink=0.0):
     """Overidentification test of a linear recurrence of length k.
 
     Row t says ``c[rows[t] + k] + sum_i q_i c[rows[t] + i] = 0``. With `use_shift` the
     left-hand sides are recentred by `shift` (bootstrap). Returns J and q; g ends in
-    `shift` otherwise, so that a bootstrap can use it.
+    `shift` otherwise, so that a bootstrap can use it. `shrink` draws the covariance of
+    the rows to its diagonal.
     """
     m = rows.size
     q = np.zeros(k)
@@ -209,6 +210,8 @@ def j_test(c, Sigma, n, rows, k, shift, use_shift):
                     for u in range(rows[s], rows[s] + k + 1):
                         for v in range(rows[t], rows[t] + k + 1):
                             total += G[s, u] * Sigma[u, v] * G[t, v]
+                    if s != t:
+                        total *= 1.0 - shrink
                     weight[s, t] = total
                     weight[t, s] = total
                 trace += weight[s, s]
@@ -311,6 +314,38 @@ def pair_hypotheses(raw, n, max_order, max_components):
             J[t], q = j_test(c, Sigma, n, rows, k, shift, False)
             Q[t, :k] = q
     return J, dof, Q, c[1]
+
+
+@jit()
+def tilted_hypotheses(c, Sigma, n, max_components, centre, use_centre, shrink):
+    """J tests of one pair from its tilted cumulants; hypotheses as above.
+
+    c (60,) stands in five parts of orders 2 to 4 each. An edge alone is tested by
+    orders 2 and 3, what has a latent by orders 3 and 4; independence is not tested
+    (statistic 0). centre (h, 64) holds the left-hand sides of the sample, written
+    without `use_centre` and subtracted with it (bootstrap).
+    """
+    h = 6 + 2 * (max_components - 1)
+    part = _offset(5)
+    J, dof = np.zeros(h), np.zeros(h)
+    Q = np.zeros((h, max_components))
+    for t in range(1, h - 2):
+        if t < 3:
+            k, low, high, ends = 1, 2, 3, t
+        elif t == 3:
+            k, low, high, ends = 1, 3, 4, 0
+        else:
+            k, low, high, ends = 2 + (t - 4) // 2, 3, 4, 1 + (t - 4) % 2
+        once = recurrence_rows(k, low, high, ends)
+        rows = np.empty(5 * once.size, dtype=np.int64)
+        for b in range(5):
+            rows[b * once.size : (b + 1) * once.size] = once + b * part
+        dof[t] = rows.size - k
+        J[t], q = j_test(c, Sigma, n, rows, k, centre[t], use_centre, shrink)
+        Q[t, :k] = q
+    for t in range(2):
+        J[h - 2 + t], dof[h - 2 + t], Q[h - 2 + t] = J[1 + t], dof[1 + t], Q[1 + t]
+    return J, dof, Q
 
 
 @jit()

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .._base import StructEstimator
-from .._parallel import run_tasks
+from .._parallel import run_tasks, short_task_threads
 from ._blocks import (
     correlated_blocks,
     finish,
@@ -28,8 +28,14 @@ from ._blocks import (
 from ._bootstrap import CausalBootstrap
 from ._checks import check_columns, warn_columns
 from ._independence import IndependenceTest
-from ._moments import layout, moment_count, sample_moments, tilt_widths
-from ._search import empty_model
+from ._moments import (
+    layout,
+    moment_count,
+    pair_positions,
+    sample_moments,
+    tilt_widths,
+)
+from ._structure import Model, empty_model
 
 _logger = logging.getLogger("skstruct.causal")
 _MAX_MOMENTS = 4000
@@ -257,7 +263,8 @@ class CumulantLvLiNGAM(
         check_columns(X, min_samples=max(10, 2 * X.shape[1]), names=names)
         warn_columns(X, names=names)
         prior = prior_masks(self._prior(X.shape[1]), X.shape[1])
-        self._fit(X, prior)
+        with short_task_threads(self.n_jobs) as pool:
+            self._fit(X, prior, pool)
         return self
 
     def _prior(self, p):
@@ -273,7 +280,7 @@ class CumulantLvLiNGAM(
             raise ValueError("prior_knowledge may hold -1, 0 and 1 only.")
         return prior
 
-    def _options(self, n, p):
+    def _options(self, n, p, pool):
         return {
             "price": np.log(n) if self.penalty == "bic" else float(self.penalty),
             "min_children": self.min_children,
@@ -282,10 +289,10 @@ class CumulantLvLiNGAM(
             "tol": self.tol,
             "max_iter": self.max_iter,
             "n_restarts": self.n_restarts,
-            "n_jobs": self.n_jobs,
+            "pool": pool,
         }
 
-    def _fit(self, X, prior, warm=None):
+    def _fit(self, X, prior, pool=None, warm=None):
         n, p = X.shape
         rng = check_random_state(self.random_state)
         self.mean_ = X.mean(axis=0)
@@ -306,8 +313,8 @@ class CumulantLvLiNGAM(
                 )
         self.blocks_ = blocks
         test = IndependenceTest("auto", rng)
-        options = self._options(n, p)
-        starts = [None if warm is None else _restrict(warm, c) for c in blocks]
+        options = self._options(n, p, pool)
+        starts = [None if warm is None else warm.restricted(c) for c in blocks]
         limit = options["max_latents"]
 
         def solve(k, most):
@@ -428,16 +435,9 @@ class CumulantLvLiNGAM(
             start, ea, eb, model.mask_B, model.mask_L,
             model.B, model.Lam, model.k2, model.d,
         )  # fmt: skip
-        if len(ea) == len(moments.ea):
-            kept = np.arange(len(ea))
-        else:
-            code = {
-                key: t
-                for t, key in enumerate(
-                    zip(_block_of(moments.start), moments.ea, moments.eb)
-                )
-            }
-            kept = np.array([code[key] for key in zip(_block_of(start), ea, eb)])
+        kept = np.arange(len(ea))
+        if len(ea) < len(moments.ea):
+            kept = pair_positions(len(model.k2))
         self._weights.append(np.ascontiguousarray(moments.H[np.ix_(kept, kept)]))
         self._model_moments.append(fitted)
 
@@ -659,14 +659,12 @@ class CumulantLvLiNGAM(
         params["verbose"] = 0
         fitted = type(self)(**params)
         fitted.n_features_in_ = X.shape[1]
-        fitted._fit(sample, prior, warm)
+        fitted._fit(sample, prior, warm=warm)
         p = X.shape[1]
         return fitted.effects_, fitted.mixing_matrix_[:, :p], fitted.latent_children_
 
     def _as_model(self):
         """The fitted structure in standardised units, without its weights."""
-        from ._search import Model
-
         p, q = self.n_features_in_, self.n_latents_
         B = self.effects_ * self.scale_[None, :] / self.scale_[:, None]
         Lam = self.latent_loadings_ / self.scale_[:, None]
@@ -678,30 +676,6 @@ class CumulantLvLiNGAM(
             self.noise_variance_ / self.scale_**2,
             np.zeros((2 * p, p + q)),
         )
-
-
-def _restrict(model, columns):
-    """A model on some of its columns, with the latents that lie among them."""
-    from ._search import Model
-
-    inside = np.isin(np.arange(len(model.k2)), columns)
-    latents = [
-        k for k in range(model.mask_L.shape[1]) if inside[model.children(k)].all()
-    ]
-    place = np.ix_(columns, columns)
-    return Model(
-        np.ascontiguousarray(model.mask_B[place]),
-        np.ascontiguousarray(model.mask_L[np.ix_(columns, latents)]),
-        np.ascontiguousarray(model.B[place]),
-        np.ascontiguousarray(model.Lam[np.ix_(columns, latents)]),
-        model.k2[columns],
-        np.zeros((2 * len(columns), len(columns) + len(latents))),
-    )
-
-
-def _block_of(start):
-    """Block of each moment."""
-    return np.repeat(np.arange(len(start) - 1), np.diff(start))
 
 
 def _topological_order(mask_B):

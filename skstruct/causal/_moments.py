@@ -6,13 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
-from scipy.linalg.blas import dsyrk
-
-from .._parallel import run_tasks
 
 _BLOCK_ROWS = 2048
 _SMALL_PHI = 0.1
-_WORTH_THREADS = 1e9
+_WORTH_THREADS = 1e7
 # Rows from which the leverage is taken.
 _LEVERAGE_ROWS = 10_000
 
@@ -119,39 +116,61 @@ class _Tilts:
         return F
 
 
-def compute_moments(Z, kind, tau, n_jobs=None):
+def compute_moments(Z, kind, tau, pool=None):
     """Moments of a standardised table and H, the inverse of their shrunk covariance.
 
     The covariance of the influence functions is the one pass whose cost grows with the
     rows, n K^2 multiply-adds; blocks of rows bound its memory.
     """
+    c, Sigma, place, S = _covariance(Z, kind, tau, pool)
+    return _weighted(c, Sigma, place, S, len(Z), tau)
+
+
+def compute_both(Z, tau, pool=None):
+    """Moments of the kinds "pair" and "all" from one pass."""
+    c, Sigma, place, S = _covariance(Z, "all", tau, pool)
+    kept = pair_positions(Z.shape[1])
+    some = np.ascontiguousarray(Sigma[np.ix_(kept, kept)])
+    pair = _weighted(c[kept], some, layout(Z.shape[1], "pair"), S, len(Z), tau)
+    return pair, _weighted(c, Sigma, place, S, len(Z), tau)
+
+
+def pair_positions(p):
+    """Where the moments of kind "pair" stand among those of kind "all"."""
+    start, ea, eb = layout(p, "all")
+    tilted = (np.repeat(np.arange(2 * p + 1), np.diff(start)) - 1) % p
+    first = np.arange(len(ea)) < start[1]
+    return np.flatnonzero(first | (ea == eb) | (ea == tilted) | (eb == tilted))
+
+
+def _covariance(Z, kind, tau, pool):
+    """Moments, the covariance of their influence functions, layout and S."""
     n, p = Z.shape
-    start, ea, eb = layout(p, kind)
+    place = layout(p, kind)
     tilts = _Tilts(Z, tau)
-    c = tilts.moments(start, ea, eb)
+    c = tilts.moments(*place)
     K = len(c)
     starts = np.arange(0, n, _BLOCK_ROWS)
     # Two groups whatever the number of threads: the sums have one order.
     halves = [h for h in np.array_split(starts, 2) if len(h)]
 
     def accumulate(group):
-        total = np.zeros((K, K), order="F")
+        total = np.zeros((K, K))
         for first in group:
-            F = tilts.influence(
-                slice(first, min(first + _BLOCK_ROWS, n)), start, ea, eb, c
-            )
-            total = dsyrk(1.0, F.T, beta=1.0, c=total, trans=1, overwrite_c=1)
+            F = tilts.influence(slice(first, min(first + _BLOCK_ROWS, n)), *place, c)
+            total += F @ F.T
         return total
 
-    # Threads take longer to start than small tables take.
-    threads = n_jobs if n * K**2 > _WORTH_THREADS else None
-    parts = run_tasks(accumulate, [(h,) for h in halves], threads)
-    Sigma = sum(parts) / n
+    Sigma = sum(_spread(accumulate, halves, pool, n * K**2)) / n
+    return c, Sigma, place, tilts.S
+
+
+def _weighted(c, Sigma, place, S, n, tau):
     H = _shrunk_inverse(Sigma, n)
-    return Moments(c, H, H.astype(np.float32), start, ea, eb, tilts.S, n, tau)
+    return Moments(c, H, H.astype(np.float32), *place, S, n, tau)
 
 
-def weight_effects(Z, tau, M, J, W, n_jobs=None):
+def weight_effects(Z, tau, M, J, W, pool=None):
     """Bias and variance of the estimates ``W c`` by rows that weight themselves.
 
     A row has a part in the moments and in the covariance that weights them: rows far
@@ -200,14 +219,19 @@ def weight_effects(Z, tau, M, J, W, n_jobs=None):
 
     starts = np.arange(0, len(used), _BLOCK_ROWS)
     halves = [half for half in np.array_split(starts, 2) if len(half)]
-    threads = n_jobs if len(used) * K**2 > _WORTH_THREADS else None
-    parts = run_tasks(accumulate, [(half,) for half in halves], threads)
+    parts = _spread(accumulate, halves, pool, len(used) * K**2)
     bias, variance = (sum(part[k] for part in parts) / len(used) for k in range(2))
     return bias, variance / n
 
 
+def _spread(task, parts, pool, size):
+    """``task(part)`` for every part, in threads for large sizes."""
+    spread = map if pool is None or size < _WORTH_THREADS else pool.map
+    return list(spread(task, parts))
+
+
 def _shrunk_inverse(Sigma, n):
-    """Inverse of (1 - l) Sigma + l diag(Sigma), l = K / (K + n); upper half given."""
+    """Inverse of (1 - l) Sigma + l diag(Sigma), l = K / (K + n)."""
     K = len(Sigma)
     share = K / (K + n)
     diagonal = np.maximum(np.diag(Sigma), 1e-12)

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import chi2
 
-from ._search import is_acyclic
+from ._structure import is_acyclic
 
 
 class OneLatentComponent:

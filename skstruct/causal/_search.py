@@ -7,69 +7,28 @@ its parameters start from those of the structure it came from.
 
 # SPDX-License-Identifier: BSD-3-Clause
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from copy import copy
+from dataclasses import replace
 from itertools import combinations
+from statistics import median
 
 import numpy as np
-from joblib import effective_n_jobs
 
-from .._parallel import run_tasks
 from . import _gmm_kernels as kernels
+from ._structure import Model, is_acyclic, paths
 
 _NEVER = 1e300
 _MIN_DECREASE = 0.05
 _LOOK_AHEAD = 40.0
-# How many of the new latents (or a third) go on after one step, and after another.
-_SIEVE = (24, 16)
-# Candidates times squared number of moments: 30 ms of fits, the start of two threads.
-_WORTH_THREADS = 1.2e7
-
-
-@dataclass(frozen=True)
-class Model:
-    """A structure with fitted parameters; arrays are never changed in place."""
-
-    mask_B: np.ndarray
-    mask_L: np.ndarray
-    B: np.ndarray
-    Lam: np.ndarray
-    k2: np.ndarray
-    d: np.ndarray
-    Q: float = np.inf
-    criterion: float = np.inf
-
-    @property
-    def key(self):
-        """Structure up to the order of its latents."""
-        columns = sorted(map(bytes, np.ascontiguousarray(self.mask_L.T)))
-        return self.mask_B.tobytes() + b"".join(columns)
-
-    @property
-    def reach(self):
-        return kernels.reach_of(self.mask_B, self.mask_L)
-
-    def children(self, k):
-        return np.flatnonzero(self.mask_L[:, k])
-
-
-def empty_model(p, mask_B=None, B=None):
-    mask_B = np.zeros((p, p), dtype=bool) if mask_B is None else mask_B
-    B = np.zeros((p, p)) if B is None else B
-    zero = np.zeros((p, 0))
-    return Model(mask_B, zero.astype(bool), B, zero, np.ones(p), np.zeros((2 * p, p)))
-
-
-def paths(mask_B):
-    """closure[i, j]: whether a directed path leads from j to i (j = i included)."""
-    closure = mask_B | np.eye(len(mask_B), dtype=bool)
-    for _ in range(max(1, int(np.ceil(np.log2(len(mask_B)))))):
-        closure = closure @ closure
-    return closure
-
-
-def is_acyclic(mask_B):
-    closure = paths(mask_B)
-    return not np.any(closure & closure.T & ~np.eye(len(mask_B), dtype=bool))
+# How many of the new latents (or a sixth) go on after one step.
+_SIEVE = 8
+# Fits of the same structure that differ by less count as one.
+_SAME_FIT = 0.02
+# Fits in a step of the local search, roughly; fits times squared number of moments that
+# are worth threads, a few milliseconds.
+_STEP_FITS = 6
+_WORTH_THREADS = 5e5
 
 
 class Search:
@@ -86,7 +45,8 @@ class Search:
         Directed paths from column to row that must, must not exist.
     max_steps : int
     tol : float
-    n_jobs : int or None
+    pool : concurrent.futures.Executor or None
+        Threads for independent fits.
     """
 
     def __init__(
@@ -99,7 +59,7 @@ class Search:
         forbidden,
         max_steps,
         tol,
-        n_jobs,
+        pool,
     ):
         self.moments = moments
         self.price = price
@@ -107,7 +67,7 @@ class Search:
         self.min_children = min_children
         self.max_latents = max_latents
         self.required, self.forbidden = required, forbidden
-        self.max_steps, self.tol, self.n_jobs = max_steps, tol, n_jobs
+        self.max_steps, self.tol, self.pool = max_steps, tol, pool
         p = moments.S.shape[0]
         self.best_with = np.full((p, p), np.inf)
         self.trace = []
@@ -118,35 +78,20 @@ class Search:
 
     def allowed(self, mask_B):
         """Acyclic and in agreement with the prior knowledge."""
+        if not is_acyclic(mask_B):
+            return False
+        if self.required is None:
+            return True
         closure = paths(mask_B)
-        off = ~np.eye(len(mask_B), dtype=bool)
-        if np.any(closure & closure.T & off):
-            return False
-        if self.required is not None and np.any(self.required & ~closure):
-            return False
-        return self.forbidden is None or not np.any(self.forbidden & closure & off)
-
-    def penalty(self, model, reach):
-        structural = model.mask_B.sum() + model.mask_L.sum()
-        return float(self.price * structural + 2.0 * reach.sum())
-
-    def fit(self, model, **options):
-        """Fit a model from its own parameters; abandoned above `bound`."""
-        fitted = self._fitted(model, **options)
-        self._record(fitted)
-        return fitted
-
-    def _record(self, fitted):
-        np.minimum(
-            self.best_with,
-            np.where(fitted.mask_B, fitted.criterion, np.inf),
-            out=self.best_with,
+        # Both are empty on the diagonal.
+        return not (
+            np.any(self.required & ~closure) or np.any(self.forbidden & closure)
         )
 
-    def _fitted(self, model, *, jump=False, steps=None, bound=np.inf, tol=None):
-        reach = model.reach
-        penalty = self.penalty(model, reach)
-        target = bound - penalty if np.isfinite(bound) else _NEVER
+    def fit(self, model, *, jump=False, steps=None, bound=np.inf, tol=None):
+        """Fit a model from its own parameters; abandoned above `bound`."""
+        penalty = kernels.penalty(model.mask_B, model.mask_L, self.price)
+        target = min(bound - penalty, _NEVER)
         M = self.moments
         Q, B, Lam, k2, d, _ = kernels.fit(
             M.c, M.H, M.H32, M.start, M.ea, M.eb, model.mask_B, model.mask_L,
@@ -154,25 +99,37 @@ class Search:
             self.max_steps if steps is None else steps,
             self.tol if tol is None else tol, target,
         )  # fmt: skip
-        return Model(model.mask_B, model.mask_L, B, Lam, k2, d, Q, float(Q + penalty))
+        criterion = Q + penalty
+        seen = self.best_with[model.mask_B]
+        self.best_with[model.mask_B] = np.minimum(seen, criterion)
+        return Model(model.mask_B, model.mask_L, B, Lam, k2, d, Q, criterion)
+
+    def apart(self, task, models, fits=1):
+        """``task(search, model)`` for every model, in threads where that is worth it.
+
+        `fits` is the usual number of fits of a task. Threads work on copies of this
+        search with records of their own, which are joined in the order of the models:
+        nothing depends on the threads.
+        """
+        size = len(models) * fits * len(self.moments.c) ** 2
+        if self.pool is None or len(models) < 2 or size < _WORTH_THREADS:
+            return [task(self, model) for model in models]
+
+        def work(model):
+            own = copy(self)
+            own.trace, own.best_with = [], np.full_like(self.best_with, np.inf)
+            return task(own, model), own
+
+        results = []
+        for result, own in self.pool.map(work, models):
+            self.trace += own.trace
+            np.minimum(self.best_with, own.best_with, out=self.best_with)
+            results.append(result)
+        return results
 
     def fit_many(self, models, **options):
-        """Fit independent candidates, in threads where that is worth their start."""
-        workers = effective_n_jobs(self.n_jobs)
-        if workers == 1 or len(models) * len(self.moments.c) ** 2 < _WORTH_THREADS:
-            return [self.fit(model, **options) for model in models]
-        workers = min(workers, len(models))
-        done = run_tasks(
-            lambda chunk: [self._fitted(model, **options) for model in chunk],
-            [(models[k::workers],) for k in range(workers)],
-            self.n_jobs,
-        )
-        fitted = [None] * len(models)
-        for k, part in enumerate(done):
-            fitted[k::workers] = part
-        for model in fitted:
-            self._record(model)
-        return fitted
+        """Fit independent candidates."""
+        return self.apart(lambda own, model: own.fit(model, **options), models)
 
     def moves(self, model):
         M = self.moments
@@ -184,114 +141,54 @@ class Search:
     def note(self, move, model):
         self.trace.append((move, model.criterion))
 
-    # -- changes of structure ---------------------------------------------------
-
-    def changed(self, model, mask_B, mask_L, B=None, Lam=None, k2=None):
-        """Model with other masks; weights of newly reached variables start tied."""
-        B = model.B if B is None else B
-        Lam = model.Lam if Lam is None else Lam
-        k2 = model.k2 if k2 is None else k2
-        p = len(k2)
-        d = model.d
-        if d.shape[1] != p + mask_L.shape[1]:
-            raise AssertionError("weights must match the latents")
-        base = np.concatenate([k2, np.ones(mask_L.shape[1])])
-        new = kernels.reach_of(mask_B, mask_L) & ~model.reach
-        d = d.copy()
-        real, imaginary = d[:p], d[p:]
-        real[new.T] = np.broadcast_to(base, real.shape)[new.T]
-        imaginary[new.T] = 0.0
-        return Model(mask_B, mask_L, B * mask_B, Lam * mask_L, k2, d)
-
-    def without_latent(self, model, k):
-        p = len(model.k2)
-        keep = np.arange(model.mask_L.shape[1]) != k
-        columns = np.concatenate([np.ones(p, dtype=bool), keep])
-        return replace(
-            model,
-            mask_L=np.ascontiguousarray(model.mask_L[:, keep]),
-            Lam=np.ascontiguousarray(model.Lam[:, keep]),
-            d=np.ascontiguousarray(model.d[:, columns]),
-        )
-
-    def with_latent(self, model, loadings):
-        """Model with one more latent of the given loadings (p,)."""
-        p = len(model.k2)
-        return replace(
-            model,
-            mask_L=np.column_stack([model.mask_L, loadings != 0]),
-            Lam=np.column_stack([model.Lam, loadings]),
-            d=np.column_stack([model.d, np.zeros(2 * p)]),
-        )
-
-    def without_edge(self, model, i, j):
-        mask_B = model.mask_B.copy()
-        mask_B[i, j] = False
-        return self.changed(model, mask_B, model.mask_L)
-
-    def without_loading(self, model, i, k):
-        if len(model.children(k)) <= self.min_children:
-            return self.without_latent(model, k)
-        mask_L = model.mask_L.copy()
-        mask_L[i, k] = False
-        return self.changed(model, model.mask_B, mask_L)
-
-    def with_edge(self, model, i, j, step, wald):
-        """Add j -> i; the weakest edges of the cycles that it closes make room."""
-        mask_B = model.mask_B.copy()
-        strength = np.where(mask_B, wald, np.inf)
-        while True:
-            path = _path(mask_B, i, j)
-            if path is None:
-                break
-            weakest = min(path, key=lambda edge: strength[edge])
-            mask_B[weakest] = False
-        mask_B[i, j] = True
-        B = model.B.copy()
-        B[i, j] = np.clip(step, -1.5, 1.5)
-        return self.changed(model, mask_B, model.mask_L, B=B)
-
-    def with_loading(self, model, i, k, step):
-        mask_L = model.mask_L.copy()
-        mask_L[i, k] = True
-        Lam = model.Lam.copy()
-        Lam[i, k] = np.clip(step, -0.7, 0.7)
-        return self.changed(model, model.mask_B, mask_L, Lam=Lam)
-
-    def reversed_edge(self, model, i, j):
-        """j -> i becomes i -> j; parents of i below j are reversed with it."""
-        mask_B = model.mask_B.copy()
-        mask_B[i, j] = False
-        below = paths(mask_B)[:, j]
-        B = model.B.copy()
-        for k in np.flatnonzero(mask_B[i] & below).tolist() + [j]:
-            mask_B[i, k] = False
-            mask_B[k, i] = True
-            # In standardised units a regression and its reverse are of equal size.
-            B[k, i] = np.clip(B[i, k], -1.5, 1.5)
-        return self.changed(model, mask_B, model.mask_L, B=B)
-
     # -- searches ----------------------------------------------------------------
 
     def local(self, model):
         """Single deletions and additions until none lowers the criterion."""
-        for _ in range(200):
-            wald_B, wald_L, gain, step = self.moves(model)
-            better = self._deletion(model, wald_B, wald_L)
-            if better is None:
-                better = self._addition(model, wald_B, gain, step)
-            if better is None:
-                return model
-            model = better
-        return model
+        return self.local_many([model])[0]
+
+    def local_many(self, models):
+        """Local searches from several structures, in step.
+
+        The step from a structure is remembered: searches that meet go on as one.
+        """
+        ahead = models
+        while ahead:
+            # Of fits of one structure the best is stepped from: chains then descend.
+            ahead = sorted(ahead, key=lambda m: m.criterion, reverse=True)
+            fresh = {m.key: m for m in ahead if not self._stepped(m)}
+            found = self.apart(Search._step, list(fresh.values()), _STEP_FITS)
+            for key, after in zip(fresh, found):
+                self.known[key] = fresh[key], after
+            ahead = [after for after in found if after is not None]
+        return [self._end(model) for model in models]
+
+    def _stepped(self, model):
+        """Whether the step from its structure is known, from as good a fit."""
+        before, _ = self.known.get(model.key, (None, None))
+        return before is not None and before.criterion < model.criterion + _SAME_FIT
+
+    def _end(self, model):
+        while True:
+            before, after = self.known[model.key]
+            if after is None:
+                return min(model, before, key=lambda m: m.criterion)
+            model = after
+
+    def _step(self, model):
+        wald_B, wald_L, gain, step = self.moves(model)
+        better = self._deletion(model, wald_B, wald_L)
+        return better or self._addition(model, wald_B, gain, step)
 
     def _deletion(self, model, wald_B, wald_L):
         limit = 1.3 * self.price
         weak = [(wald_B[i, j], 0, i, j) for i, j in np.argwhere(wald_B < limit)]
         weak += [(wald_L[i, k], 1, i, k) for i, k in np.argwhere(wald_L < limit)]
         for _, kind, i, j in sorted(weak)[:2]:
-            remove = self.without_loading if kind else self.without_edge
-            candidate = remove(model, i, j)
+            if kind:
+                candidate = model.without_loading(i, j, self.min_children)
+            else:
+                candidate = model.without_edge(i, j)
             if not self.allowed(candidate.mask_B):
                 continue
             fitted = self.fit(candidate, bound=model.criterion)
@@ -313,17 +210,20 @@ class Search:
         candidates = []
         for i, j in places[order]:
             if j < p:
-                new = self.with_edge(model, i, j, step[i, j], wald_B)
+                new = model.with_edge(i, j, step[i, j], wald_B)
                 if not self.allowed(new.mask_B):
                     continue
             else:
-                new = self.with_loading(model, i, j - p, step[i, j])
+                new = model.with_loading(i, j - p, step[i, j])
             candidates.append(new)
             if len(candidates) == 3:
                 break
-        fitted = [self.fit(c, bound=model.criterion) for c in candidates]
-        best = min(fitted, key=lambda m: m.criterion, default=None)
-        if best is None or best.criterion >= model.criterion - _MIN_DECREASE:
+        best = model
+        for candidate in candidates:
+            fitted = self.fit(candidate, bound=best.criterion)
+            if fitted.criterion < best.criterion:
+                best = fitted
+        if best.criterion >= model.criterion - _MIN_DECREASE:
             return None
         self.note("add", best)
         return best
@@ -339,7 +239,7 @@ class Search:
         candidates = [
             new
             for i, j in np.argwhere(model.mask_B)
-            if self.allowed((new := self.reversed_edge(model, i, j)).mask_B)
+            if self.allowed((new := model.reversed_edge(i, j)).mask_B)
         ]
         fitted = self.fit_many(candidates, steps=8, bound=model.criterion + 60.0)
         return _best(fitted, 3, model.criterion + 60.0)
@@ -348,19 +248,12 @@ class Search:
         """Local search, then reversals of edges followed by local search."""
         model = self.local(model)
         while True:
-            tried = [self._local_once(m) for m in self.reversals(model)]
+            tried = self.local_many(self.reversals(model))
             best = min(tried, key=lambda m: m.criterion, default=model)
             if best.criterion >= model.criterion - _MIN_DECREASE:
                 return model
             self.note("reverse", best)
             model = best
-
-    def _local_once(self, model):
-        """Local search, remembered by the structure that it starts from."""
-        key = model.key
-        if key not in self.known:
-            self.known[key] = self.local(model)
-        return self.known[key]
 
     def new_latents(self, model):
         """The most promising insertions and splits of latents, briefly fitted."""
@@ -391,19 +284,18 @@ class Search:
                 candidates.append(new)
                 origin.append(-1 - len(origin))
         # One step tells the hopeless ones; the others get more.
-        for stage, kept in enumerate(_SIEVE):
-            fitted = self.fit_many(candidates, steps=1, jump=stage == 0)
-            rank = sorted(range(len(fitted)), key=lambda t: fitted[t].criterion)
-            rank = rank[: max(kept, len(rank) // 3)]
-            candidates = [fitted[t] for t in rank]
-            origin = [origin[t] for t in rank]
-        fitted = self.fit_many(candidates, steps=5, bound=model.criterion + 60.0)
-        order = sorted(range(len(fitted)), key=lambda t: fitted[t].criterion)
-        chosen, used = [], {}
-        for t in order:
-            if used.get(origin[t], 0) < 2:
-                used[origin[t]] = used.get(origin[t], 0) + 1
-                chosen.append(fitted[t])
+        fitted = self.fit_many(candidates, steps=1, jump=True)
+        best = {}
+        for number, new in sorted(zip(origin, fitted), key=lambda t: t[1].criterion):
+            best.setdefault(new.key, (number, new))
+        kept = list(best.values())[: max(_SIEVE, len(fitted) // 6)]
+        origin, candidates = zip(*kept) if kept else ((), ())
+        fitted = self.fit_many(candidates, steps=4, bound=model.criterion + 60.0)
+        chosen, used = [], Counter()
+        for number, new in sorted(zip(origin, fitted), key=lambda t: t[1].criterion):
+            used[number] += 1
+            if used[number] <= 2:
+                chosen.append(new)
             if len(chosen) == 4:
                 break
         return chosen
@@ -442,9 +334,10 @@ class Search:
                 for y, z in combinations(rest, 2)
             ] or [abs(S[x, rest[0]])]
             sign = -1.0 if x != group[0] and S[group[0], x] < 0 else 1.0
-            loadings[x] = sign * np.sqrt(np.clip(np.median(sizes), 0.15, 0.85))
+            loadings[x] = sign * min(max(median(sizes), 0.15), 0.85) ** 0.5
         k2 = model.k2.copy()
         k2[list(group)] *= 0.6
+        k2 = np.maximum(k2, 0.02)
         inside = [(i, j) for i in group for j in group if model.mask_B[i, j]]
         variants = [(inside, 1.0)]
         if len(group) == 3 and len(inside) == 3:
@@ -468,10 +361,8 @@ class Search:
                     B[edge] *= 0.6
             if not self.allowed(mask_B):
                 continue
-            yield self.with_latent(
-                replace(model, mask_B=mask_B, B=B * mask_B, k2=np.maximum(k2, 0.02)),
-                factor * loadings,
-            )
+            rest = replace(model, mask_B=mask_B, B=B * mask_B, k2=k2)
+            yield rest.with_latent(factor * loadings)
 
     def _splits(self, model, k):
         children = model.children(k)
@@ -487,42 +378,33 @@ class Search:
                 new[list(part)] = model.Lam[list(part), k]
                 Lam, mask_L = model.Lam.copy(), model.mask_L.copy()
                 Lam[:, k], mask_L[:, k] = old, old != 0
-                yield self.with_latent(replace(model, Lam=Lam, mask_L=mask_L), new)
+                yield replace(model, Lam=Lam, mask_L=mask_L).with_latent(new)
 
     def grow(self, model):
         """Add the latent that lowers the criterion most, or None."""
-        tried = [self._local_once(m) for m in self.new_latents(model)]
+        tried = self.local_many(self.new_latents(model))
         better = self._accept("latent", tried, model)
         if better is not None:
             return better
         # Two latents may only pay together: look one step further.
         near = [m for m in _best(tried, 4, model.criterion + _LOOK_AHEAD)]
         near = list({m.key: m for m in near if m.key != model.key}.values())[:1]
-        second = [self._local_once(m) for one in near for m in self.new_latents(one)]
+        second = self.local_many([m for one in near for m in self.new_latents(one)])
         return self._accept("two latents", second, model)
 
     def fewer_latents(self, model):
         """Each latent dropped, each pair of latents merged; briefly fitted."""
         q = model.mask_L.shape[1]
-        found = [self.fit(self.without_latent(model, k)) for k in range(q)]
-        merged = [self._merged(model, k, l) for k, l in combinations(range(q), 2)]
-        merged = [self.fit(m, jump=True, bound=model.criterion + 60.0) for m in merged]
+        found = self.fit_many([model.without_latent(k) for k in range(q)])
+        merged = [
+            model.merged(k, l, self.moments.S) for k, l in combinations(range(q), 2)
+        ]
+        merged = self.fit_many(merged, jump=True, bound=model.criterion + 60.0)
         return found + _best(merged, 3, model.criterion + 60.0)
-
-    def _merged(self, model, k, l):
-        """Latents k and l become one with the children of both."""
-        a, b = model.Lam[:, k], model.Lam[:, l]
-        # Signs agree where the sum explains more of the covariance between the sets.
-        cross = np.outer(a, b) * self.moments.S
-        np.fill_diagonal(cross, a * b)
-        sign = 1.0 if cross.sum() >= 0 else -1.0
-        loadings = np.where(np.abs(a) >= np.abs(b), a, sign * b)
-        rest = self.without_latent(self.without_latent(model, max(k, l)), min(k, l))
-        return self.with_latent(rest, loadings)
 
     def shrink(self, model):
         """Drop or merge latents where that lowers the criterion most, or None."""
-        tried = [self._local_once(m) for m in self.fewer_latents(model)]
+        tried = self.local_many(self.fewer_latents(model))
         return self._accept("remove latent", tried, model)
 
     def _accept(self, move, tried, model):
@@ -554,28 +436,6 @@ def _best(models, count, bound):
     return [m for m in ranked[:count] if m.criterion < bound]
 
 
-def _path(mask_B, source, target):
-    """Edges (effect, cause) of a shortest directed path, or None."""
-    before = {source: None}
-    frontier = [source]
-    while frontier:
-        following = []
-        for node in frontier:
-            for effect in np.flatnonzero(mask_B[:, node]).tolist():
-                if effect in before:
-                    continue
-                before[effect] = node
-                if effect == target:
-                    edges, at = [], target
-                    while before[at] is not None:
-                        edges.append((at, before[at]))
-                        at = before[at]
-                    return edges
-                following.append(effect)
-        frontier = following
-    return None
-
-
 def refine(pair, full, model):
     """Second stage: candidates prepared by `pair`, judged by `full`, until no gain.
 
@@ -584,17 +444,13 @@ def refine(pair, full, model):
     model = full.local(model)
     for _ in range(50):
         rough = pair.fit(model)
-        candidates = [pair._local_once(m) for m in pair.new_latents(rough)]
-        candidates += [pair._local_once(m) for m in pair.fewer_latents(rough)]
-        candidates += [pair._local_once(m) for m in pair.reversals(rough)]
-        seen, fitted = {model.key}, []
-        for candidate in sorted(candidates, key=lambda m: m.criterion):
-            if candidate.key not in seen:
-                seen.add(candidate.key)
-                fitted.append(full.fit(candidate, bound=model.criterion + 60.0))
+        candidates = pair.new_latents(rough) + pair.fewer_latents(rough)
+        candidates = pair.local_many(candidates + pair.reversals(rough))
+        candidates.sort(key=lambda m: m.criterion)
+        fresh = {m.key: m for m in reversed(candidates) if m.key != model.key}
+        fitted = full.fit_many(list(fresh.values()), bound=model.criterion + 60.0)
         near = _best(fitted, 2, model.criterion + 30.0)
-        tried = [full._local_once(m) for m in near]
-        better = full._accept("refine", tried, model)
+        better = full._accept("refine", full.local_many(near), model)
         if better is None:
             return model
         model = better

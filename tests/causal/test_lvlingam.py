@@ -17,6 +17,7 @@ from skstruct.causal._moments import (
     tilt_widths,
     weight_effects,
 )
+from skstruct.causal._structure import empty_model
 from skstruct.datasets import load_sachs, make_latent_lingam
 from skstruct.metrics import structural_hamming_distance
 from tests._data import shared_data
@@ -585,3 +586,45 @@ def test_pickled_models_are_small_and_quiet():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         CumulantLvLiNGAM(moments="pair", n_restarts=0).fit(data.X)
+
+
+def test_restarts_never_end_worse():
+    tables = [load_sachs().data]
+    for seed in range(2):
+        tables.append(
+            make_latent_lingam(
+                n_samples=600, n_features=6, n_latents=1, random_state=seed
+            ).X
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        for X in tables:
+            none, some = (
+                CumulantLvLiNGAM(min_children=2, n_restarts=k, random_state=0).fit(X)
+                for k in (0, 4)
+            )
+            assert some.criterion_ <= none.criterion_ + 1e-6
+
+
+def test_local_searches_that_meet_come_to_an_end():
+    # Two fits of one structure in a round, of which the worse used to be stepped from:
+    # the chain of remembered steps closed to a circle.
+    effects = np.zeros((6, 6))
+    effects[[0, 1, 1, 5, 4], [3, 0, 2, 0, 0]] = 0.5
+    effects[4, 2] = -0.5
+    loadings = np.array([[0, 0, 2.0, 2.0, 0, 0]])
+    rng = np.random.default_rng(3)
+    sources = rng.uniform(size=(3000, 6)) + rng.uniform(size=(3000, 1)) @ loadings
+    X = np.linalg.solve(np.eye(6) - effects, sources.T).T
+    model = CumulantLvLiNGAM(random_state=0).fit(X)
+    assert np.isfinite(model.criterion_)
+    # Every step goes down.
+    search = _search.Search(
+        compute_moments(_standardised("D2", n=800), "pair", np.ones(6)),
+        np.log(800), 3, 2, None, None, 12, 0.02, None,
+    )  # fmt: skip
+    search.run(empty_model(6))
+    for before, after in search.known.values():
+        if after is not None:
+            assert after.criterion < before.criterion
+            assert search.known[after.key][0].criterion < before.criterion
