@@ -283,6 +283,17 @@ def _factor(N, scale, mu, U):
     return True
 
 
+@jit()
+def _factor_surely(N, scale, mu, U):
+    """As :func:`_factor`, with as much more of the scale as a positive factor takes.
+
+    N may have lost its digits, also on the diagonal: the scale must not be its own.
+    """
+    scale = np.maximum(scale, 1e-10 * max(scale.max(), 1e-300))
+    while not _factor(N, scale, mu, U):
+        mu *= 100
+
+
 @jit(fastmath=_FAST)
 def _forward(U, b):
     """b <- U'^-1 b."""
@@ -411,9 +422,7 @@ def _project(c, H, H32, start, ea, eb, reach, A, k2, d, low, high, J, U, n):
     r1 = _residual(c, start, ea, eb, A, _weights(reach, k2, d))
     Hr = _symmetric_product(H, r1)
     # A slight pull to the weights at hand: columns of A may be nearly parallel.
-    pull = 1e-6
-    while not _factor(N, np.diag(N), pull, U):
-        pull *= 100
+    _factor_surely(N, np.diag(N), 1e-6, U)
     delta = np.empty(count)
     for t in range(count):
         delta[t] = _dot(J[t], Hr, low[t], high[t])
@@ -559,11 +568,11 @@ def moves(c, H, H32, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n):
             where[t, 0], where[t, 1] = i, j
             t += 1
     N, V = _reduced(X, H32, J, U)
+    # What the weights can take up leaves hardly a digit.
+    scale = np.diag(N)[:m].copy()
     N -= np.dot(V.T, V)
     R = np.zeros((m, m))
-    mu = 1e-8
-    while not _factor(N[:m, :m], np.diag(N), mu, R):
-        mu *= 100
+    _factor_surely(N[:m, :m], scale, 1e-8, R)
     # One substitution for all: unit vectors of what is present, then X H X'.
     W = np.zeros((m, present + total - m))
     for t in range(present):

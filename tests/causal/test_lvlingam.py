@@ -628,3 +628,16 @@ def test_local_searches_that_meet_come_to_an_end():
         if after is not None:
             assert after.criterion < before.criterion
             assert search.known[after.key][0].criterion < before.criterion
+
+
+@pytest.mark.parametrize("last", [1.0, 0.25, -1e-9, 0.0])
+def test_a_factor_is_found_where_the_digits_are_lost(last):
+    """Rounding in single precision can leave a diagonal at zero or below."""
+    N = np.array([[1.0, 0.5], [0.5, last]])
+    for scale in (np.ones(2), np.array([1.0, 0.0])):
+        U = np.zeros((2, 2))
+        kernels._factor_surely(N, scale, 1e-8, U)
+        rest = U.T @ U - N
+        assert np.all(np.diag(U) > 0)
+        assert abs(rest[0, 1]) < 1e-6
+        assert np.all(np.diag(rest) > -1e-12)
