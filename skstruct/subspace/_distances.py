@@ -8,8 +8,8 @@ from sklearn.utils._param_validation import StrOptions, validate_params
 from .._flags import block_slices, check_flag_type, level_weights, nested_slices
 from ._frames import read_frames
 
-# Below this squared distance 1 - cos^2 has lost half of its digits.
-_CANCELLED = 1e-6
+# Below this squared distance 1 - cos^2 has lost five digits.
+_CANCELLED = 1e-5
 _TILE_BYTES = 64 * 2**20
 
 _METRICS = {

@@ -29,6 +29,19 @@ def flag_pairs(draw):
     return U, W, flag_type
 
 
+@pytest.mark.parametrize("metric", ["block", "nested"])
+@pytest.mark.parametrize("size", [2e-3, 1e-3, 5e-4, 2e-4])
+def test_near_flags_keep_their_digits(size, metric):
+    """About where the distance stops being read off the products of the frames."""
+    rng = np.random.default_rng(0)
+    U = ref.random_flags(rng, 200, 3, 3)
+    W = np.linalg.qr(U + size * rng.standard_normal(U.shape))[0]
+    for F, G in zip(U, W):
+        got = flag_distance(F[None], G[None], (2, 3), metric=metric)[0, 0]
+        want = ref.distance(F, G, (2, 3), metric, False)
+        assert_allclose(got, want, rtol=5e-10)
+
+
 @given(flag_pairs(), st.sampled_from(["block", "nested"]), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_chordal_distances_equal_dense_projectors(pair, metric, complement):
