@@ -160,14 +160,13 @@ class DenseEngine(_Engine):
 
     def pull(self, R):
         self._out, back = self._couplings(R)
-        F = self._P @ self._out
-        F += self._Q @ back
-        return F
+        self._half = self._P @ self._out
+        return self._half + self._Q @ back
 
     def _bend_along(self, R):
-        PD = np.empty_like(self._P)
-        self._one_side(self.D, PD, False)
-        return float(np.vdot(self.D, PD @ self._out))
+        # P is linear in A, and by now that of the trial point.
+        moved = self._P @ self._out - self._half
+        return float(np.vdot(self.D, moved)) / self._trial
 
     def impute(self, R):
         values, change = self._predict_missing(R)
@@ -216,7 +215,8 @@ class DenseEngine(_Engine):
     def _one_side(self, A, out, transposed):
         if self.slices_last:
             X = self.X.transpose(1, 0, 2) if transposed else self.X
-            np.matmul(A.T, X, out=out.reshape(self.n, self.k, self.m))
+            rows = np.ascontiguousarray(A.T)
+            np.matmul(rows, X, out=out.reshape(self.n, self.k, self.m))
             return
         X = self.X.transpose(0, 2, 1) if transposed else self.X
         np.matmul(X, A, out=self._by_slice(out).transpose(1, 0, 2))
