@@ -113,14 +113,13 @@ def line_quartic(engine, A, D, F, E, moments, penalties, trial):
     P1 = A.T @ D
     P1 = P1 + P1.T
     P2 = D.T @ D
-    inside1 = moments.inside(P1)
-    outside1 = moments.outside(P1)
+    inside1, inside2 = moments.inside(P1), moments.inside(P2)
     slope = float(np.vdot(D, F))
     c1 = float(np.vdot(P1, E)) - 2.0 * slope
     c2 = float(np.vdot(P2, E)) + float(np.vdot(P1, inside1))
-    # q(P1, P2) and q(P2, P1) differ: relations are not symmetric.
-    c3 = float(np.vdot(P2, inside1 + outside1))
-    c4 = float(np.vdot(P2, moments.inside(P2)))
+    # The two differ: relations are not symmetric.
+    c3 = float(np.vdot(P2, inside1)) + float(np.vdot(P1, inside2))
+    c4 = float(np.vdot(P2, inside2))
     c2 -= 2.0 * engine.bend(moments.R, slope, _SLACK * abs(c2))
     if penalties.alpha_A:
         c1 += penalties.alpha_A * float(np.trace(P1))
