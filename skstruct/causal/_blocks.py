@@ -261,7 +261,7 @@ def finish(search, model, Z, tau):
     )
     M = search.moments
     J, _, _ = kernels.jacobian(
-        M.start, M.ea, M.eb, model.mask_B, model.mask_L,
+        M.W, M.start, M.ea, M.eb, model.mask_B, model.mask_L,
         model.B, model.Lam, model.k2, model.d,
     )  # fmt: skip
     HJ = M.H @ J.T

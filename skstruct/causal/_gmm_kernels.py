@@ -1,11 +1,12 @@
 """Loops of the penalised fit of generalised cumulants.
 
 Notation of the solver: p variables, q latents, P = p + q components (noises first),
-A = [T, T Lam] with T = (I - B)^-1. The moments c (K,) are sorted by block: block 0 is
-the covariance S, block i (1..p) the real and block p + i the imaginary part of the
-tilted covariance of variable i - 1; moment k of block b is the entry (ea[k], eb[k]).
-D[b, s] is the weight of component s in block b, so that the model of moment k is
-``sum_s D[b, s] A[ea, s] A[eb, s]``.
+effects = [T, T Lam] with T = (I - B)^-1. Moments are covariances between *sides*, the
+uncorrelated combinations W x of the variables; A = W effects. The moments c (K,) are
+sorted by block: block 0 is the covariance, block i (1..p) the real and block p + i the
+imaginary part of the covariance tilted by variable i - 1; moment k of block b is the
+entry (ea[k], eb[k]). D[b, s] is the weight of component s in block b, so that the model
+of moment k is ``sum_s D[b, s] A[ea, s] A[eb, s]``.
 
 Parameters in order: edges and loadings (row by row of their masks), the noise variances
 k2, then for every block b >= 1 the weights of the components that reach its variable.
@@ -20,6 +21,9 @@ import numpy as np
 from .._jit import jit
 
 _FAST = {"reassoc", "contract"}
+# Least noise variance of a standardised variable: that of a pair which counts as
+# collinear.
+_LEAST_VARIANCE = 1e-8
 
 
 @jit()
@@ -85,7 +89,7 @@ def tied(mask_B, mask_L, old_B, old_L, k2, d):
 
 @jit()
 def _total_effects(mask_B, B, Lam):
-    """A = [(I - B)^-1, (I - B)^-1 Lam] by substitution along the graph."""
+    """[(I - B)^-1, (I - B)^-1 Lam] by substitution along the graph."""
     p, q = Lam.shape
     A = np.zeros((p, p + q))
     done = np.zeros(p, dtype=np.bool_)
@@ -175,11 +179,11 @@ def _dot(x, y, low, high):
 
 @jit()
 def _edge_row(row, i, j, A, C, start, ea, eb):
-    """Derivative of all moments by B[i, j]; T is the first p columns of A."""
+    """Derivative of all moments by B[i, j]; C from :func:`_mixed_blocks`."""
     for b in range(C.shape[0]):
         for k in range(start[b], start[b + 1]):
             x, y = ea[k], eb[k]
-            row[k] = A[x, i] * C[b, j, y] + A[y, i] * C[b, x, j]
+            row[k] = A[x, i] * C[b, j, y] + A[y, i] * C[b, j, x]
 
 
 @jit()
@@ -192,17 +196,17 @@ def _loading_row(row, i, s, A, D, start, ea, eb):
 
 
 @jit()
-def _model_blocks(A, D):
+def _mixed_blocks(effects, A, D):
+    """Model covariances of the variables with the sides, of every block."""
     p, P = A.shape
     C = np.zeros((D.shape[0], p, p))
     for b in range(D.shape[0]):
         for x in range(p):
-            for y in range(x + 1):
+            for y in range(p):
                 total = 0.0
                 for s in range(P):
-                    total += D[b, s] * A[x, s] * A[y, s]
+                    total += D[b, s] * effects[x, s] * A[y, s]
                 C[b, x, y] = total
-                C[b, y, x] = total
     return C
 
 
@@ -236,10 +240,10 @@ def _weight_rows(J, reach, A, start, ea, eb):
 
 
 @jit()
-def _dense_rows(J, mask_B, mask_L, reach, A, D, start, ea, eb):
+def _dense_rows(J, mask_B, mask_L, reach, effects, A, D, start, ea, eb):
     """Derivatives by edges, loadings and noise variances."""
     p, q = mask_L.shape
-    C = _model_blocks(A, D)
+    C = _mixed_blocks(effects, A, D)
     r = 0
     for i in range(p):
         for j in range(p):
@@ -388,7 +392,7 @@ def _unpack(delta, mask_B, mask_L, B, Lam, k2):
                 inside = inside and abs(Lam[i, k]) <= 5.0
                 r += 1
     for s in range(p):
-        k2[s] = max(k2[s] + delta[r], 0.02)
+        k2[s] = max(k2[s] + delta[r], _LEAST_VARIANCE)
         r += 1
     return inside
 
@@ -458,7 +462,8 @@ def _reduced(X, H32, J, U):
 
 @jit()
 def fit(
-    c, H, H32, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n, jump, steps, tol, target
+    c, H, H32, W, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n, jump, steps, tol,
+    target,
 ):  # fmt: skip
     """Levenberg-Marquardt from (B, Lam, k2, d); returns Q and the parameters.
 
@@ -471,7 +476,8 @@ def fit(
     reach = reach_of(mask_B, mask_L)
     low, high = _row_blocks(start, reach)
     m, count = mask_B.sum() + mask_L.sum() + k2.size, low.size
-    A = _total_effects(mask_B, B, Lam)
+    effects = _total_effects(mask_B, B, Lam)
+    A = np.dot(W, effects)
     if jump:
         _ridge_start(c, start, ea, eb, A, reach, k2, d)
     J, U = np.zeros((count, c.size)), np.zeros((count, count))
@@ -486,7 +492,7 @@ def fit(
         taken += 1
         D = _weights(reach, k2, d)
         X[:] = 0.0
-        _dense_rows(X, mask_B, mask_L, reach, A, D, start, ea, eb)
+        _dense_rows(X, mask_B, mask_L, reach, effects, A, D, start, ea, eb)
         N, V = _reduced(X, H32, J, U)
         S = N - np.dot(V.T, V)
         for t in range(count):
@@ -511,14 +517,15 @@ def fit(
             B2, Lam2, k22, d2 = B.copy(), Lam.copy(), k2.copy(), d.copy()
             _add_weights(follow, reach, d2)
             if _unpack(delta, mask_B, mask_L, B2, Lam2, k22):
-                A2 = _total_effects(mask_B, B2, Lam2)
+                effects2 = _total_effects(mask_B, B2, Lam2)
+                A2 = np.dot(W, effects2)
                 Hr2, Q2 = _project(
                     c, H, H32, start, ea, eb, reach, A2, k22, d2, low, high, J2, U2, n
                 )
                 if Q2 < Q:
                     gain = Q - Q2
                     B, Lam, k2, d = B2, Lam2, k22, d2
-                    A, Hr, Q = A2, Hr2, Q2
+                    effects, A, Hr, Q = effects2, A2, Hr2, Q2
                     J, J2, U, U2 = J2, J, U2, U
                     mu /= 10
                     break
@@ -531,7 +538,7 @@ def fit(
 
 
 @jit()
-def moves(c, H, H32, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n):
+def moves(c, H, H32, W, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n):
     """Wald statistics of what is present, score gains and steps of what is absent.
 
     Returns squared Wald statistics of edges (p, p) and loadings (p, q), then gains
@@ -544,15 +551,16 @@ def moves(c, H, H32, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n):
     count = low.size
     present = mask_B.sum() + mask_L.sum()
     m, total = present + p, p * (p + q)
-    A = _total_effects(mask_B, B, Lam)
+    effects = _total_effects(mask_B, B, Lam)
+    A = np.dot(W, effects)
     J, U = np.zeros((count, K)), np.zeros((count, count))
     d = d.copy()
     Hr, _ = _project(c, H, H32, start, ea, eb, reach, A, k2, d, low, high, J, U, n)
     D = _weights(reach, k2, d)
     # The rows of the model, then those of all absent edges and loadings.
     X = np.zeros((total, K))
-    _dense_rows(X, mask_B, mask_L, reach, A, D, start, ea, eb)
-    C = _model_blocks(A, D)
+    _dense_rows(X, mask_B, mask_L, reach, effects, A, D, start, ea, eb)
+    C = _mixed_blocks(effects, A, D)
     where = np.zeros((total, 2), dtype=np.int64)
     t = m
     for i in range(p):
@@ -574,15 +582,15 @@ def moves(c, H, H32, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n):
     R = np.zeros((m, m))
     _factor_surely(N[:m, :m], scale, 1e-8, R)
     # One substitution for all: unit vectors of what is present, then X H X'.
-    W = np.zeros((m, present + total - m))
+    Y = np.zeros((m, present + total - m))
     for t in range(present):
-        W[t, t] = 1.0
-    W[:, present:] = N[:m, m:]
-    _forward_many(R, W)
-    size = np.zeros(W.shape[1])
+        Y[t, t] = 1.0
+    Y[:, present:] = N[:m, m:]
+    _forward_many(R, Y)
+    size = np.zeros(Y.shape[1])
     for s in range(m):
-        for t in range(W.shape[1]):
-            size[t] += W[s, t] * W[s, t]
+        for t in range(Y.shape[1]):
+            size[t] += Y[s, t] * Y[s, t]
     wald_B, wald_L = np.full((p, p), np.inf), np.full((p, q), np.inf)
     t = 0
     for i in range(p):
@@ -606,14 +614,15 @@ def moves(c, H, H32, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n):
 
 
 @jit()
-def jacobian(start, ea, eb, mask_B, mask_L, B, Lam, k2, d):
+def jacobian(W, start, ea, eb, mask_B, mask_L, B, Lam, k2, d):
     """Jacobian (m, K) and model moments (K,) at a point, in float64."""
     reach = reach_of(mask_B, mask_L)
     dense = mask_B.sum() + mask_L.sum() + k2.size
-    A = _total_effects(mask_B, B, Lam)
+    effects = _total_effects(mask_B, B, Lam)
+    A = np.dot(W, effects)
     D = _weights(reach, k2, d)
     model = -_residual(np.zeros(ea.size), start, ea, eb, A, D)
     J = np.zeros((dense + 2 * reach.sum(), ea.size))
-    _dense_rows(J[:dense], mask_B, mask_L, reach, A, D, start, ea, eb)
+    _dense_rows(J[:dense], mask_B, mask_L, reach, effects, A, D, start, ea, eb)
     _weight_rows(J[dense:], reach, A, start, ea, eb)
-    return J, model, A
+    return J, model, effects

@@ -380,7 +380,7 @@ class CumulantLvLiNGAM(
         margin = np.full((p, p), np.nan)
         Lam, se_L = np.zeros((p, q)), np.full((p, q), np.nan)
         k2 = np.ones(p)
-        self._weights, self._model_moments, self._layouts = [], [], []
+        self._weights, self._model_moments, self._layouts, self._sides = [], [], [], []
         self.undetermined_pairs_, self.trace_ = [], []
         self.criterion_ = self.objective_ = 0.0
         self.dof_ = 0
@@ -432,7 +432,7 @@ class CumulantLvLiNGAM(
 
         start, ea, eb = layout(len(model.k2), "pair")
         _, fitted, _ = kernels.jacobian(
-            start, ea, eb, model.mask_B, model.mask_L,
+            moments.W, start, ea, eb, model.mask_B, model.mask_L,
             model.B, model.Lam, model.k2, model.d,
         )  # fmt: skip
         kept = np.arange(len(ea))
@@ -440,6 +440,7 @@ class CumulantLvLiNGAM(
             kept = pair_positions(len(model.k2))
         self._weights.append(np.ascontiguousarray(moments.H[np.ix_(kept, kept)]))
         self._model_moments.append(fitted)
+        self._sides.append(moments.W)
 
     def score(self, X, y=None):
         """Minus the weighted distance of the moments of new data to the model's.
@@ -465,9 +466,11 @@ class CumulantLvLiNGAM(
         Z = (X - self.mean_) / self.scale_
         total = 0.0
         wide = [columns for columns in self.blocks_ if len(columns) > 1]
-        for columns, H, fitted in zip(wide, self._weights, self._model_moments):
+        for columns, H, fitted, W in zip(
+            wide, self._weights, self._model_moments, self._sides
+        ):
             c = sample_moments(Z[:, columns], *layout(len(columns), "pair"),
-                               self._tau[columns])  # fmt: skip
+                               self._tau[columns], W)  # fmt: skip
             r = c - fitted
             total -= float(r @ H @ r)
         # The same structure reached on two ways differs by the tolerance of the refit:

@@ -9,6 +9,8 @@ from scipy import linalg
 
 _BLOCK_ROWS = 2048
 _SMALL_PHI = 0.1
+# Directions of less variance, relative to the largest, stay short of one.
+_LEAST = 1e-9
 _WORTH_THREADS = 1e7
 # Rows from which the leverage is taken.
 _LEVERAGE_ROWS = 10_000
@@ -16,11 +18,17 @@ _LEVERAGE_ROWS = 10_000
 
 @dataclass
 class Moments:
-    """Moments of a standardised table with the weight of their residuals."""
+    """Moments of a standardised table with the weight of their residuals.
+
+    Moments are covariances, plain and tilted, between the columns of ``Z W``, which
+    are uncorrelated: shrinking the covariance of the moments to its diagonal then
+    costs nothing where columns of Z are nearly copies of each other.
+    """
 
     c: np.ndarray
     H: np.ndarray
     H32: np.ndarray
+    W: np.ndarray
     start: np.ndarray
     ea: np.ndarray
     eb: np.ndarray
@@ -61,19 +69,28 @@ def tilt_widths(Z, tau):
     return widths
 
 
-def sample_moments(Z, start, ea, eb, tau):
-    """Moments c (K,) of a table with the given tilts; columns need not be centred."""
-    return _Tilts(Z, tau).moments(start, ea, eb)
+def sample_moments(Z, start, ea, eb, tau, W):
+    """Moments c (K,) of a table with given tilts and W; columns need not be centred."""
+    return _Tilts(Z, tau, W).moments(start, ea, eb)
+
+
+def decorrelation(S):
+    """Symmetric W: the columns of Z W are uncorrelated and near to those of Z."""
+    d, V = linalg.eigh(S)
+    return (V / np.sqrt(np.maximum(d, _LEAST * d[-1]))) @ V.T
 
 
 class _Tilts:
-    """phi, mu and G of every column of a table."""
+    """phi, mu and G of the sides ``Z W``, tilted by every column of Z."""
 
-    def __init__(self, Z, tau):
+    def __init__(self, Z, tau, W=None):
         n, p = Z.shape
         self.Z, self.tau, self.mean = Z, tau, Z.mean(axis=0)
         X = Z - self.mean
         self.S = X.T @ X / n
+        self.W = decorrelation(self.S) if W is None else W
+        Y = X @ self.W
+        self.plain = Y.T @ Y / n
         self.phi = np.empty(p, dtype=complex)
         self.mu = np.empty((p, p), dtype=complex)
         self.G = np.empty((p, p, p), dtype=complex)
@@ -81,14 +98,14 @@ class _Tilts:
             o = np.exp(1j * tau[i] * X[:, i])
             self.phi[i] = o.mean()
             o /= self.phi[i]
-            self.mu[i] = o @ X / n
-            second = (X.T * o.real) @ X / n + 1j * ((X.T * o.imag) @ X / n)
+            self.mu[i] = o @ Y / n
+            second = (Y.T * o.real) @ Y / n + 1j * ((Y.T * o.imag) @ Y / n)
             self.G[i] = second - np.outer(self.mu[i], self.mu[i])
 
     def moments(self, start, ea, eb):
         p = self.Z.shape[1]
         c = np.empty(len(ea))
-        c[: start[1]] = self.S[ea[: start[1]], eb[: start[1]]]
+        c[: start[1]] = self.plain[ea[: start[1]], eb[: start[1]]]
         for i in range(p):
             for part, block in ((self.G[i].real, 1 + i), (self.G[i].imag, 1 + p + i)):
                 where = slice(start[block], start[block + 1])
@@ -98,14 +115,15 @@ class _Tilts:
     def influence(self, rows, start, ea, eb, c):
         """Influence functions (K, rows) of a block of rows, rows of F contiguous."""
         X = (self.Z[rows] - self.mean).T.copy()
+        sides = self.W @ X
         p = len(X)
         F = np.empty((len(ea), X.shape[1]))
         for k in range(start[1]):
-            np.multiply(X[ea[k]], X[eb[k]], out=F[k])
+            np.multiply(sides[ea[k]], sides[eb[k]], out=F[k])
             F[k] -= c[k]
         for i in range(p):
             o = np.exp(1j * self.tau[i] * X[i]) / self.phi[i]
-            Y = X - self.mu[i][:, None]
+            Y = sides - self.mu[i][:, None]
             oY = o * Y
             real, imag = start[1 + i], start[1 + p + i]
             for k in range(start[2 + i] - real):
@@ -122,17 +140,17 @@ def compute_moments(Z, kind, tau, pool=None):
     The covariance of the influence functions is the one pass whose cost grows with the
     rows, n K^2 multiply-adds; blocks of rows bound its memory.
     """
-    c, Sigma, place, S = _covariance(Z, kind, tau, pool)
-    return _weighted(c, Sigma, place, S, len(Z), tau)
+    c, Sigma, place, tilts = _covariance(Z, kind, tau, pool)
+    return _weighted(c, Sigma, place, tilts)
 
 
 def compute_both(Z, tau, pool=None):
     """Moments of the kinds "pair" and "all" from one pass."""
-    c, Sigma, place, S = _covariance(Z, "all", tau, pool)
+    c, Sigma, place, tilts = _covariance(Z, "all", tau, pool)
     kept = pair_positions(Z.shape[1])
     some = np.ascontiguousarray(Sigma[np.ix_(kept, kept)])
-    pair = _weighted(c[kept], some, layout(Z.shape[1], "pair"), S, len(Z), tau)
-    return pair, _weighted(c, Sigma, place, S, len(Z), tau)
+    pair = _weighted(c[kept], some, layout(Z.shape[1], "pair"), tilts)
+    return pair, _weighted(c, Sigma, place, tilts)
 
 
 def pair_positions(p):
@@ -162,12 +180,13 @@ def _covariance(Z, kind, tau, pool):
         return total
 
     Sigma = sum(_spread(accumulate, halves, pool, n * K**2)) / n
-    return c, Sigma, place, tilts.S
+    return c, Sigma, place, tilts
 
 
-def _weighted(c, Sigma, place, S, n, tau):
+def _weighted(c, Sigma, place, tilts):
+    n = len(tilts.Z)
     H = _shrunk_inverse(Sigma, n)
-    return Moments(c, H, H.astype(np.float32), *place, S, n, tau)
+    return Moments(c, H, H.astype(np.float32), tilts.W, *place, tilts.S, n, tilts.tau)
 
 
 def weight_effects(Z, tau, M, J, W, pool=None):
@@ -199,7 +218,7 @@ def weight_effects(Z, tau, M, J, W, pool=None):
     step = -(-n // _LEVERAGE_ROWS)
     used = np.arange(0, n, step)
     share = n / (K + n) / n
-    tilts = _Tilts(Z, tau)
+    tilts = _Tilts(Z, tau, M.W)
     J32, W32 = J.astype(np.float32), W.astype(np.float32)
 
     def accumulate(group):

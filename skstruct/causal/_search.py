@@ -94,7 +94,7 @@ class Search:
         target = min(bound - penalty, _NEVER)
         M = self.moments
         Q, B, Lam, k2, d, _ = kernels.fit(
-            M.c, M.H, M.H32, M.start, M.ea, M.eb, model.mask_B, model.mask_L,
+            M.c, M.H, M.H32, M.W, M.start, M.ea, M.eb, model.mask_B, model.mask_L,
             model.B, model.Lam, model.k2, model.d, M.n, jump,
             self.max_steps if steps is None else steps,
             self.tol if tol is None else tol, target,
@@ -134,7 +134,7 @@ class Search:
     def moves(self, model):
         M = self.moments
         return kernels.moves(
-            M.c, M.H, M.H32, M.start, M.ea, M.eb, model.mask_B, model.mask_L,
+            M.c, M.H, M.H32, M.W, M.start, M.ea, M.eb, model.mask_B, model.mask_L,
             model.B, model.Lam, model.k2, model.d, M.n,
         )  # fmt: skip
 

@@ -43,15 +43,16 @@ def pair_population(loadings, kappas, max_order):
     )
 
 
-def tilted_covariances(Z, tau):
-    """S and G_i of a standardised table, one loop per variable."""
-    S = np.cov(Z, rowvar=False, bias=True)
+def tilted_covariances(Z, tau, W):
+    """S and G_i of the sides W z, tilted by the columns of Z."""
+    sides = Z @ W.T
+    S = np.cov(sides, rowvar=False, bias=True)
     G = []
     for i in range(Z.shape[1]):
         w = np.exp(1j * tau[i] * Z[:, i])
         o = w / w.mean()
-        mu = (o[:, None] * Z).mean(axis=0)
-        C = Z - mu
+        mu = (o[:, None] * sides).mean(axis=0)
+        C = sides - mu
         G.append(np.einsum("n,na,nb->ab", o, C, C) / len(Z))
     return S, np.array(G)
 
@@ -62,11 +63,11 @@ def objective(c, H, model, n):
     return n * float(r @ H @ r)
 
 
-def model_moments(mask_B, B, Lam, k2, d, start, ea, eb):
+def model_moments(W, mask_B, B, Lam, k2, d, start, ea, eb):
     """Model of every moment; d (2p, P) real and imaginary weights."""
     p = len(B)
     T = np.linalg.inv(np.eye(p) - B)
-    A = np.column_stack([T, T @ Lam])
+    A = W @ np.column_stack([T, T @ Lam])
     reach = np.abs(np.linalg.matrix_power(np.eye(p) + mask_B, p)) > 0
     reaches = np.column_stack([reach, (reach @ (Lam != 0)) > 0])
     base = np.concatenate([k2, np.ones(Lam.shape[1])])
