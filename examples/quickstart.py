@@ -609,7 +609,7 @@ def causal_row():
     with warnings.catch_warnings():
         # One protein is close to Gaussian, which the fit says.
         warnings.simplefilter("ignore", UserWarning)
-        model = CumulantLvLiNGAM(n_restarts=0, random_state=0).fit(sachs.data)
+        model = CumulantLvLiNGAM(random_state=0).fit(sachs.data)
     found = model.effects_ != 0
     adjacent = np.triu((found | found.T) & (reference | reference.T)).sum()
     # Edges of a random graph fall on adjacent pairs as often as these are frequent.

@@ -19,7 +19,7 @@ from skstruct.datasets import load_sachs
 from skstruct.plotting import CausalGraphDisplay
 
 sachs = load_sachs(as_frame=True)
-model = CumulantLvLiNGAM(n_restarts=0, random_state=0).fit(sachs.data)
+model = CumulantLvLiNGAM(random_state=0).fit(sachs.data)
 found, reference = model.effects_ != 0, sachs.adjacency_matrix != 0
 directed = int(np.sum(found & reference))
 adjacent = int(np.sum(np.triu((found | found.T) & (reference | reference.T))))

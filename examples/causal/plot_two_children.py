@@ -70,6 +70,6 @@ plt.show()
 
 # %%
 # Without latents the hidden cause becomes an arrow between 2 and 3 every time. The
-# default finds that a cause is missing and mostly gets the edges right, but must give
-# it a third child; told that two may do, it names the right two. The pair alone shows
+# default finds that a cause is missing and gets the edges right, but must give it a
+# third child; told that two may do, it names the right two. The pair alone shows
 # the hidden cause as well: worth a look wherever an edge is in doubt.
