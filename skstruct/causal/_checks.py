@@ -13,7 +13,7 @@ def column_label(names, column):
 
 
 def check_columns(X, *, min_samples, names=None):
-    """Raise for too few rows, constant columns and collinear pairs, named."""
+    """Raise for too few rows, constant columns and collinear columns, named."""
     n = len(X)
     if n < min_samples:
         raise ValueError(
@@ -37,6 +37,14 @@ def check_columns(X, *, min_samples, names=None):
         raise ValueError(
             f"X: {column_label(names, i)} and {column_label(names, j)} are collinear, "
             f"|correlation| = {abs(R[i, j]):.10f} above 1 - 1e-8; drop one of them."
+        )
+    R[np.diag_indices_from(R)] = 1.0
+    values, vectors = np.linalg.eigh(R)
+    if values[0] < 1e-9:
+        parts = np.flatnonzero(np.abs(vectors[:, 0]) > 0.01)
+        raise ValueError(
+            f"{_listed(names, parts)} of X are linearly dependent: a combination of "
+            f"them has {max(values[0], 0.0):.1g} of their variance; drop one of them."
         )
 
 

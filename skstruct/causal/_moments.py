@@ -9,8 +9,6 @@ from scipy import linalg
 
 _BLOCK_ROWS = 2048
 _SMALL_PHI = 0.1
-# Directions of less variance, relative to the largest, stay short of one.
-_LEAST = 1e-9
 _WORTH_THREADS = 1e7
 # Rows from which the leverage is taken.
 _LEVERAGE_ROWS = 10_000
@@ -77,7 +75,7 @@ def sample_moments(Z, start, ea, eb, tau, W):
 def decorrelation(S):
     """Symmetric W: the columns of Z W are uncorrelated and near to those of Z."""
     d, V = linalg.eigh(S)
-    return (V / np.sqrt(np.maximum(d, _LEAST * d[-1]))) @ V.T
+    return (V / np.sqrt(np.maximum(d, 1e-10 * d[-1]))) @ V.T
 
 
 class _Tilts:
