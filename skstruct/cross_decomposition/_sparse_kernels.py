@@ -186,10 +186,18 @@ def standardize_columns(X, rows, mean, root, scale, ddof):
     """
     n, p = X.shape
     rounding = np.sqrt(n) * 10.0 * n * 2.220446049250313e-16
+    whole = n - n % 8
     # Columns of a block are transposed and read three times while in cache.
-    for start in range(0, p, 32):
-        stop = min(start + 32, p)
-        for i in range(n):
+    for start in range(0, p, 64):
+        stop = min(start + 64, p)
+        for i in range(0, whole, 8):
+            for j in range(start, stop):
+                # Eight rows of X at once fill a line of the cache.
+                rows[j, i], rows[j, i + 1] = X[i, j], X[i + 1, j]
+                rows[j, i + 2], rows[j, i + 3] = X[i + 2, j], X[i + 3, j]
+                rows[j, i + 4], rows[j, i + 5] = X[i + 4, j], X[i + 5, j]
+                rows[j, i + 6], rows[j, i + 7] = X[i + 6, j], X[i + 7, j]
+        for i in range(whole, n):
             for j in range(start, stop):
                 rows[j, i] = X[i, j]
         for j in range(start, stop):
