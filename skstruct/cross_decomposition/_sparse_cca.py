@@ -301,13 +301,13 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
         projection = ScoreDeflation("projection", x.n_samples)
         if hotelling:
             # As in the authors' program: all from the undeflated matrix.
-            starts = cross_starts(x, y, K, factors=factors).T
+            starts = [S.T for S in cross_starts(x, y, K, factors=factors)]
         found = []
         for k in range(K):
             middle = projection if k else None
             tries = []
             if hotelling:
-                tries.append((x, y, starts[k]))
+                tries.append((x, y, starts[0][k], starts[1][k]))
                 options["earlier"] = (
                     _columns(found, "u", x),
                     np.array([c.strength for c in found]),
@@ -318,11 +318,13 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
             if k or not hotelling:
                 # A singular vector of the whole may point to noise where a later
                 # component should start; what earlier scores leave does not.
-                start = cross_starts(x, y, 1, factors=factors, middle=middle)[:, 0]
-                tries.append((x, y, start))
-            tries += [(x, y, _random_unit(seed, y.shape[1])) for seed in seeds[k]]
+                v, t = cross_starts(x, y, 1, factors=factors, middle=middle)
+                tries.append((x, y, v[:, 0], t[:, 0]))
+            for seed in seeds[k]:
+                v = _random_unit(seed, y.shape[1])
+                tries.append((x, y, v, y.scores(v)))
             tried = run_tasks(
-                lambda x, y, v: pmd_component(x, y, v, **options), tries, self.n_jobs
+                lambda *start: pmd_component(*start, **options), tries, self.n_jobs
             )
             best = tried[0]
             for other in tried[1:]:
@@ -350,13 +352,13 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
         found = []
         for k in range(self.n_components):
             middle = deflation if deflation.T else None
-            start = cross_starts(x, y, 1, factors=factors, middle=middle)[:, 0]
-            tries = [(x, y, start)] + [
-                (x, y, _random_unit(seed, y.shape[1])) for seed in seeds[k]
+            _, t = cross_starts(x, y, 1, factors=factors, middle=middle)
+            tries = [(x, y, t[:, 0])] + [
+                (x, y, y.scores(_random_unit(seed, y.shape[1]))) for seed in seeds[k]
             ]
             tried = run_tasks(
-                lambda x, y, v, middle=middle: ipls_component(
-                    x, y, v, middle=middle, **options
+                lambda *start, middle=middle: ipls_component(
+                    *start, middle=middle, **options
                 ),
                 tries,
                 self.n_jobs,

@@ -139,7 +139,7 @@ class Component:
 
 
 def pmd_component(
-    x, y, v, *, bounds, positive, max_iter, tol, earlier=None, middle=None
+    x, y, v, t, *, bounds, positive, max_iter, tol, earlier=None, middle=None
 ):
     """One component of the penalised matrix decomposition from the start v.
 
@@ -147,6 +147,8 @@ def pmd_component(
     ----------
     x, y : views
     v : ndarray of shape (q,)
+    t : ndarray of shape (n,)
+        Its scores ``Y v``.
     bounds, positive : pairs
         l1 bound and sign constraint of each view.
     max_iter, tol
@@ -164,10 +166,11 @@ def pmd_component(
     step_u = L1Step(x, bounds[0], positive[0], U)
     step_v = L1Step(y, bounds[1], positive[1], V)
     if positive[1] and -v[v < 0].sum() > v[v > 0].sum():
-        v = -v
+        v, t = -v, -t
     found = Component(np.zeros(x.shape[1]), v)
     for found.n_iter in range(1, max_iter + 1):
-        t = y.scores(found.v)
+        if found.n_iter > 1:
+            t = y.scores(found.v)
         if middle is not None:
             t = middle(t)
         found.u, value = step_u(t, None if d is None else d * (V.T @ found.v))
@@ -274,14 +277,14 @@ class ElasticNet:
             self.squares /= self.columns.shape[1]
 
 
-def ipls_component(x, y, v, *, alphas, ratios, positive, max_iter, tol, middle=None):
-    """One component of iterative penalised least squares from the start v.
+def ipls_component(x, y, t, *, alphas, ratios, positive, max_iter, tol, middle=None):
+    """One component of iterative penalised least squares from scores of y.
 
     Parameters
     ----------
     x, y : views
-    v : ndarray of shape (q,)
-        Start; only its scores matter.
+    t : ndarray of shape (n,)
+        Scores of y to start from.
     alphas, ratios, positive : pairs
         Penalty, its l1 share and whether weights must not be negative, by view.
     max_iter, tol
@@ -319,8 +322,8 @@ def ipls_component(x, y, v, *, alphas, ratios, positive, max_iter, tol, middle=N
     def largest(view, t, ratio):
         return np.abs(view.correlate(t)).max() / (view.n_samples * ratio)
 
-    found = Component(np.zeros(x.shape[1]), np.zeros_like(v))
-    s_v = unit(v, y.scores(v))[1]
+    found = Component(np.zeros(x.shape[1]), np.zeros(y.shape[1]))
+    s_v = unit(t, t)[1]
     alpha_max = [largest(x, target(s_v), ratios[0]), np.nan]
     for found.n_iter in range(1, max_iter + 1):
         found.u, s_u = unit(*net_x(target(s_v)))

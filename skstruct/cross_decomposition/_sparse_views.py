@@ -242,6 +242,8 @@ def cross_starts(x, y, k, *, factors=None, middle=None):
     -------
     V : ndarray of shape (q, k)
         Unit norm; zero beyond the rank.
+    T : ndarray of shape (n, k)
+        Their scores ``Y V``.
     """
     p, q = x.shape[1], y.shape[1]
     if factors is not None:
@@ -250,7 +252,8 @@ def cross_starts(x, y, k, *, factors=None, middle=None):
         core = left.T @ B
         # The vectors are only a start: half of the digits are enough.
         W, s, _ = leading_triplets(core, k, floor=1e-8)
-        V = y.correlate(left @ W)
+        samples = left @ W
+        V, T = y.correlate(samples), B @ (B.T @ samples)
     else:
 
         def forward(v):
@@ -265,9 +268,11 @@ def cross_starts(x, y, k, *, factors=None, middle=None):
             LinearOperator((p, q), matvec=forward, rmatvec=backward, dtype=np.float64),
             k,
         )
+        T = np.column_stack([y.scores(v) for v in V.T])
     size = np.linalg.norm(V, axis=0)
     # Directions of rounding noise would be different on every machine.
     kept = (s > 1e-12 * max(s.max(initial=0.0), 0.0)) & (size > 0)
-    starts = np.zeros((q, k))
-    starts[:, : s.size] = np.where(kept, V / np.where(kept, size, 1.0), 0.0)
-    return starts
+    unit = np.where(kept, 1.0 / np.where(kept, size, 1.0), 0.0)
+    starts, scores = np.zeros((q, k)), np.zeros((y.shape[0], k))
+    starts[:, : s.size], scores[:, : s.size] = V * unit, T * unit
+    return starts, scores

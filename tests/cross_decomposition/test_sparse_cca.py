@@ -232,8 +232,10 @@ def test_start_is_the_singular_vector_however_computed():
         x, y = (standard_view(A, scale=True, ddof=1) for A in (X, Y))
         expected = np.linalg.svd(x.rows @ y.rows.T)[2][:3].T
         factors = row_factors([x, y])
-        _agree(cross_starts(x, y, 3, factors=factors), expected, 1e-8)
-        _agree(cross_starts(x, y, 3), expected, 1e-5)
+        for options, tol in ({"factors": factors}, 1e-8), ({}, 1e-5):
+            V, T = cross_starts(x, y, 3, **options)
+            _agree(V, expected, tol)
+            np.testing.assert_allclose(T, y.rows.T @ V, atol=1e-8)
 
 
 def test_starts_of_very_different_sizes():
@@ -242,7 +244,7 @@ def test_starts_of_very_different_sizes():
     Y = rng.standard_normal((30, 40)) * np.where(np.arange(40) < 1, 1e3, 1.0)
     x, y = (standard_view(A, scale=False, ddof=1) for A in (X, Y))
     expected = np.linalg.svd(x.rows @ y.rows.T)[2][:2].T
-    _agree(cross_starts(x, y, 2, factors=row_factors([x, y])), expected, 1e-5)
+    _agree(cross_starts(x, y, 2, factors=row_factors([x, y]))[0], expected, 1e-5)
 
 
 def test_planted_columns_are_found():
@@ -263,8 +265,8 @@ def test_later_components_also_start_from_what_earlier_ones_leave(monkeypatch):
     both = SparseCCA(2, l1_ratio=0.25).fit(X, Y)
 
     def undeflated_only(*args, middle=None, **options):
-        starts = cross_starts(*args, middle=middle, **options)
-        return 0 * starts if middle is not None else starts
+        V, T = cross_starts(*args, middle=middle, **options)
+        return (0 * V, 0 * T) if middle is not None else (V, T)
 
     monkeypatch.setattr(_sparse_cca, "cross_starts", undeflated_only)
     one = SparseCCA(2, l1_ratio=0.25).fit(X, Y)
