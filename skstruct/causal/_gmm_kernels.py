@@ -272,7 +272,9 @@ def _factor(N, scale, mu, U):
     """
     m = N.shape[0]
     for i in range(m):
-        U[i, i:] = N[i, i:]
+        # Loops, here and below: numba takes seconds to compile an assigned slice.
+        for j in range(i, m):
+            U[i, j] = N[i, j]
         U[i, i] += mu * scale[i]
         for k in range(i):
             w = U[k, i]
@@ -439,7 +441,9 @@ def _project(c, H, H32, start, ea, eb, reach, A, k2, d, low, high, J, U, n):
     Hr2 = Hr - np.dot(delta.astype(np.float32), HJ)
     Q, Q2 = n * _dot(r1, Hr, 0, K), n * _dot(r2, Hr2, 0, K)
     if Q2 < Q:
-        d[:] = better
+        for b in range(d.shape[0]):
+            for s in range(d.shape[1]):
+                d[b, s] = better[b, s]
         return Hr2, Q2
     return Hr, Q
 
@@ -585,7 +589,9 @@ def moves(c, H, H32, W, start, ea, eb, mask_B, mask_L, B, Lam, k2, d, n):
     Y = np.zeros((m, present + total - m))
     for t in range(present):
         Y[t, t] = 1.0
-    Y[:, present:] = N[:m, m:]
+    for s in range(m):
+        for t in range(present, Y.shape[1]):
+            Y[s, t] = N[s, m + t - present]
     _forward_many(R, Y)
     size = np.zeros(Y.shape[1])
     for s in range(m):
