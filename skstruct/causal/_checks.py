@@ -6,6 +6,9 @@ import warnings
 
 import numpy as np
 
+# Least variance of a combination of standardised columns.
+_LEAST_SHARE = 1e-9
+
 
 def column_label(names, column):
     """'column 3' or 'column 3 (name)'."""
@@ -40,11 +43,12 @@ def check_columns(X, *, min_samples, names=None):
         )
     R[np.diag_indices_from(R)] = 1.0
     values, vectors = np.linalg.eigh(R)
-    if values[0] < 1e-9:
+    if values[0] < _LEAST_SHARE:
         parts = np.flatnonzero(np.abs(vectors[:, 0]) > 0.01)
         raise ValueError(
             f"{_listed(names, parts)} of X are linearly dependent: a combination of "
-            f"them has {max(values[0], 0.0):.1g} of their variance; drop one of them."
+            f"them has {max(values[0], 0.0):.1g} of the variance of one, below "
+            f"{_LEAST_SHARE:g}; drop one of them."
         )
 
 

@@ -49,7 +49,8 @@ class CumulantLvLiNGAM(
     The model is linear, ``x = B x + Lam L + e``, with an acyclic B and independent
     non-Gaussian noises e and latents L of variance one. Edges, latents, their children
     and all coefficients are chosen together by a penalised fit of the covariance and of
-    tilted covariances, which hold the cumulants of every order.
+    tilted covariances, which hold the cumulants of every order, between uncorrelated
+    combinations of the columns.
 
     Parameters
     ----------
@@ -257,6 +258,13 @@ class CumulantLvLiNGAM(
         Returns
         -------
         self : CumulantLvLiNGAM
+
+        Raises
+        ------
+        ValueError
+            For too few rows; a constant column; two columns of a correlation above
+            1 - 1e-8, or more that are linearly dependent; too many connected columns
+            for the moments; prior knowledge with a cycle.
         """
         X = validate_data(self, X, dtype=np.float64, ensure_min_features=2)
         names = getattr(self, "feature_names_in_", None)

@@ -160,7 +160,7 @@ def pair_positions(p):
 
 
 def _covariance(Z, kind, tau, pool):
-    """Moments, the covariance of their influence functions, layout and S."""
+    """Moments, the covariance of their influence functions, layout and tilts."""
     n, p = Z.shape
     place = layout(p, kind)
     tilts = _Tilts(Z, tau)

@@ -15,6 +15,8 @@ from ._views import column_standardization, constant_columns
 # Up to this side the Gram matrix of rows or columns is formed and decomposed; beyond
 # it a Lanczos iteration over the data is cheaper.
 LARGEST_GRAM = 2000
+# Products of four views are formed.
+_LARGEST_NORM = 1e70
 
 
 class StandardView:
@@ -165,8 +167,16 @@ def standard_view(X, *, scale, ddof, name="X"):
     """:class:`StandardView` or :class:`SparseView`, by the type of X."""
     if sparse.issparse(X):
         assert_all_finite(X, input_name=name)
-        return SparseView(X, scale=scale, ddof=ddof)
-    return StandardView(X, scale=scale, ddof=ddof, name=name)
+        view = SparseView(X, scale=scale, ddof=ddof)
+    else:
+        view = StandardView(X, scale=scale, ddof=ddof, name=name)
+    if not view.largest_norm <= _LARGEST_NORM:
+        raise ValueError(
+            f"{name} has a centred column of norm {view.largest_norm:.3g}; with "
+            f"scale={scale} it must be at most {_LARGEST_NORM:g}, or products of the "
+            "views overflow. Take scale=True or other units."
+        )
+    return view
 
 
 def compress_rows(views):
@@ -253,7 +263,7 @@ def cross_starts(x, y, k, *, factors=None, middle=None):
         # The vectors are only a start: half of the digits are enough.
         W, s, _ = leading_triplets(core, k, floor=1e-8)
         samples = left @ W
-        V, T = y.correlate(samples), B @ (B.T @ samples)
+        V = y.correlate(samples)
     else:
 
         def forward(v):
@@ -268,11 +278,15 @@ def cross_starts(x, y, k, *, factors=None, middle=None):
             LinearOperator((p, q), matvec=forward, rmatvec=backward, dtype=np.float64),
             k,
         )
-        T = np.column_stack([y.scores(v) for v in V.T])
     size = np.linalg.norm(V, axis=0)
     # Directions of rounding noise would be different on every machine.
     kept = (s > 1e-12 * max(s.max(initial=0.0), 0.0)) & (size > 0)
-    unit = np.where(kept, 1.0 / np.where(kept, size, 1.0), 0.0)
+    size = np.where(kept, size, 1.0)
     starts, scores = np.zeros((q, k)), np.zeros((y.shape[0], k))
-    starts[:, : s.size], scores[:, : s.size] = V * unit, T * unit
+    starts[:, : s.size] = np.where(kept, V / size, 0.0)
+    if factors is not None:
+        # Y Y' from its factor: no pass over the data.
+        scores[:, : s.size] = np.where(kept, B @ (B.T @ (samples / size)), 0.0)
+    else:
+        scores[:] = np.column_stack([y.scores(v) for v in starts.T])
     return starts, scores

@@ -247,6 +247,29 @@ def test_starts_of_very_different_sizes():
     _agree(cross_starts(x, y, 2, factors=row_factors([x, y]))[0], expected, 1e-5)
 
 
+@pytest.mark.parametrize("size", [1e-75, 1e-60, 1e60])
+def test_starts_of_tiny_and_huge_views(size):
+    """Starts are the same, and their scores follow the unit of the view."""
+    X, Y = planted_views(1, n=40, sizes=(60, 50))
+    plain, scaled = (
+        cross_starts(x, y, 2, factors=row_factors([x, y]))
+        for x, y in (
+            [standard_view(s * A, scale=False, ddof=1) for A in (X, Y)]
+            for s in (1.0, size)
+        )
+    )
+    _agree(scaled[0], plain[0], 1e-6)
+    _agree(scaled[1] / size, plain[1], 1e-6)
+
+
+def test_views_whose_products_overflow():
+    X, Y = planted_views(1, n=40, sizes=(60, 50))
+    for A, B, name in ((1e90 * X, Y, "X"), (X, 1e90 * Y, "y")):
+        with pytest.raises(ValueError, match=f"{name} has a centred column of norm"):
+            SparseCCA(scale=False).fit(A, B)
+        assert SparseCCA().fit(A, B).correlations_[0] > 0.5
+
+
 def test_planted_columns_are_found():
     X, Y = planted_views(0, n=200, sizes=(1000, 800), block=10)
     for options in ({"l1_ratio": (0.09, 0.1)}, {"method": "ipls", "alpha": 0.2}):
