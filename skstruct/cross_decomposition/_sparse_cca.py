@@ -13,11 +13,12 @@ from .._base import deterministic_signs
 from .._callbacks import CallbackSupportMixin, fit_callbacks
 from .._parallel import run_tasks
 from .._validation import check_at_most
-from ._sparse_solver import ScoreDeflation, ipls_component, pmd_component
+from ._sparse_solver import ScoreDeflation, ipls_component, pmd_components
 from ._sparse_views import (
     StandardView,
     compress_rows,
     cross_starts,
+    random_start,
     row_factors,
     standard_view,
 )
@@ -302,41 +303,43 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
         if hotelling:
             # As in the authors' program: all from the undeflated matrix.
             starts = [S.T for S in cross_starts(x, y, K, factors=factors)]
-        found = []
+        found, scores = [], np.zeros((y.shape[0], K))
         for k in range(K):
             middle = projection if k else None
-            tries = []
+            leading = []
             if hotelling:
-                tries.append((x, y, starts[0][k], starts[1][k]))
+                leading.append((starts[0][k], starts[1][k]))
                 options["earlier"] = (
                     _columns(found, "u", x),
                     np.array([c.strength for c in found]),
                     _columns(found, "v", y),
+                    scores[:, :k],
                 )
             else:
                 options["middle"] = middle
             if k or not hotelling:
                 # A singular vector of the whole may point to noise where a later
                 # component should start; what earlier scores leave does not.
-                v, t = cross_starts(x, y, 1, factors=factors, middle=middle)
-                tries.append((x, y, v[:, 0], t[:, 0]))
-            for seed in seeds[k]:
-                v = _random_unit(seed, y.shape[1])
-                tries.append((x, y, v, y.scores(v)))
+                s, t = cross_starts(x, y, 1, factors=factors, middle=middle)
+                leading.append((s[:, 0], t[:, 0]))
+            others = [[random_start(y, seed)] for seed in seeds[k]]
             tried = run_tasks(
-                lambda *start: pmd_component(*start, **options), tries, self.n_jobs
+                lambda starts: pmd_components(x, y, starts, **options),
+                [(starts,) for starts in (leading, *others)],
+                self.n_jobs,
             )
+            tried = [component for components in tried for component in components]
             best = tried[0]
             for other in tried[1:]:
                 # Equal up to rounding is no reason to leave the first start.
                 if other.strength > best.strength * (1 + 1e-6):
                     best = other
-            t, s = x.scores(best.u), y.scores(best.v)
-            # The scores of the deflated data.
-            projection.append(*projection.residuals(t, s))
             found.append(best)
-            if step(k, best.strength):
+            if step(k, best.strength) or k == K - 1:
                 break
+            scores[:, k] = y.scores(best.v)
+            # The scores of the deflated data.
+            projection.append(*projection.residuals(x.scores(best.u), scores[:, k]))
         return found
 
     def _ipls(self, x, y, factors, seeds, step):
@@ -435,10 +438,15 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
         for k, c in enumerate(found):
             if c.n_iter == self.max_iter and c.change > self.tol:
                 what = "weights" if self.method == "pmd" else "scores"
+                moved = (
+                    f"with a change of the y {what} of {c.change:.2g}, above "
+                    f"tol={self.tol}"
+                    if np.isfinite(c.change)
+                    else f"before the y {what} could be compared"
+                )
                 warnings.warn(
                     f"{type(self).__name__}: component {k} stopped at max_iter="
-                    f"{self.max_iter} with a change of the y {what} of {c.change:.2g}, "
-                    f"above tol={self.tol}; increase max_iter or tol.",
+                    f"{self.max_iter} {moved}; increase max_iter or tol.",
                     ConvergenceWarning,
                     stacklevel=3,
                 )

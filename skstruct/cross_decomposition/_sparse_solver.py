@@ -90,8 +90,12 @@ class L1Step:
         self.working = None
         self.n_full = 0
 
-    def __call__(self, t, w=None):
-        """Return u, and the value of the criterion ``u'(X't - E w)``."""
+    def __call__(self, t, w=None, *, passing=False):
+        """Return u, and the value of the criterion ``u'(X't - E w)``.
+
+        With `passing` no other t is expected to come near this one: the working set,
+        if any, stays that of an earlier t.
+        """
         if self.working is not None:
             a = self.columns @ t
             if w is not None and self.always.size:
@@ -107,7 +111,8 @@ class L1Step:
         if w is not None and self.always.size:
             a -= self.earlier @ w
         u, delta, order = l1_unit_vector(a, self.bound, self.positive)
-        self._choose(a, np.count_nonzero(u), delta, order, t)
+        if not passing:
+            self._choose(a, np.count_nonzero(u), delta, order, t)
         return u, u @ a
 
     def _choose(self, a, nonzero, delta, order, t):
@@ -134,59 +139,70 @@ class Component:
     v: np.ndarray
     strength: float = 0.0
     n_iter: int = 0
-    change: float = 0.0
+    change: float = np.inf
     objective: list = field(default_factory=list)
 
 
-def pmd_component(
-    x, y, v, t, *, bounds, positive, max_iter, tol, earlier=None, middle=None
+def pmd_components(
+    x, y, starts, *, bounds, positive, max_iter, tol, earlier=None, middle=None
 ):
-    """One component of the penalised matrix decomposition from the start v.
+    """A component of the penalised matrix decomposition from each of some starts.
+
+    Starts that lead to the same optimum read few columns twice: a run goes on with
+    the working columns of the run before.
 
     Parameters
     ----------
     x, y : views
-    v : ndarray of shape (q,)
-    t : ndarray of shape (n,)
-        Its scores ``Y v``.
+    starts : list of pairs (s, t) of ndarrays of shape (n,)
+        The first weights are ``v = Y's``, with scores ``t = Y v``.
     bounds, positive : pairs
         l1 bound and sign constraint of each view.
     max_iter, tol
         Stops when the largest change of v is below `tol`.
-    earlier : tuple (U, d, V), optional
-        Earlier components: the matrix is ``X'Y - U diag(d) V'``.
+    earlier : tuple (U, d, V, S), optional
+        Earlier components: the matrix is ``X'Y - U diag(d) V'``; ``S = Y V``.
     middle : callable, optional
-        As in :func:`cross_triplets`, for deflated samples.
+        As in :func:`cross_starts`, for deflated samples.
 
     Returns
     -------
-    Component
+    list of Component
     """
-    U, d, V = earlier if earlier is not None else (None, None, None)
+    U, d, V, S = earlier if earlier is not None else (None, None, None, None)
     step_u = L1Step(x, bounds[0], positive[0], U)
     step_v = L1Step(y, bounds[1], positive[1], V)
-    if positive[1] and -v[v < 0].sum() > v[v > 0].sum():
-        v, t = -v, -t
-    found = Component(np.zeros(x.shape[1]), v)
-    for found.n_iter in range(1, max_iter + 1):
-        if found.n_iter > 1:
-            t = y.scores(found.v)
-        if middle is not None:
-            t = middle(t)
-        found.u, value = step_u(t, None if d is None else d * (V.T @ found.v))
-        if found.n_iter > 1:
-            # The first v, the start, does not keep its l1 bound.
-            found.objective.append(float(value))
-        t = x.scores(found.u)
-        if middle is not None:
-            t = middle(t, True)
-        v, found.strength = step_v(t, None if d is None else d * (U.T @ found.u))
-        found.objective.append(float(found.strength))
-        found.change = np.abs(v - found.v).max()
-        found.v = v
-        if found.change <= tol:
-            break
-    return found
+
+    def alternate(s, t):
+        if positive[1] and y.correlate(s).sum() < 0:
+            s, t = -s, -t
+        found = Component(np.zeros(x.shape[1]), np.zeros(y.shape[1]))
+        for found.n_iter in range(1, max_iter + 1):
+            if found.n_iter > 1:
+                t = y.scores(found.v)
+            if middle is not None:
+                t = middle(t)
+            along = None
+            if d is not None:
+                along = d * (V.T @ found.v if found.n_iter > 1 else S.T @ s)
+            # All columns have a part in the start, few of them in what follows.
+            found.u, value = step_u(t, along, passing=found.n_iter == 1)
+            if found.n_iter > 1:
+                # The first v, the start, does not keep its l1 bound.
+                found.objective.append(float(value))
+            t = x.scores(found.u)
+            if middle is not None:
+                t = middle(t, True)
+            v, found.strength = step_v(t, None if d is None else d * (U.T @ found.u))
+            found.objective.append(float(found.strength))
+            if found.n_iter > 1:
+                found.change = np.abs(v - found.v).max()
+            found.v = v
+            if found.change <= tol:
+                break
+        return found
+
+    return [alternate(s, t) for s, t in starts]
 
 
 class ElasticNet:
@@ -334,7 +350,7 @@ def ipls_component(x, y, t, *, alphas, ratios, positive, max_iter, tol, middle=N
         if found.u.any():
             found.v, new = unit(*net_y(target(s_u, True)))
         if not (found.u.any() and found.v.any()):
-            found.u[:], found.v[:] = 0.0, 0.0
+            found.u[:], found.v[:], found.change = 0.0, 0.0, 0.0
             return found, alpha_max
         found.change = np.linalg.norm(new - s_v) / root_n
         s_v = new

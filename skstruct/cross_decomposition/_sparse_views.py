@@ -75,8 +75,8 @@ class StandardView:
         return w[which] @ self.rows[which]
 
     def gram(self):
-        """``X X'``."""
-        return self.rows.T @ self.rows
+        """``X X'``, upper triangle."""
+        return linalg.blas.dsyrk(1.0, self.rows.T)
 
     def dense(self):
         """X itself."""
@@ -222,7 +222,7 @@ def row_factor(view):
     G = view.gram()
     # Centred rows are dependent; a shift of the size of rounding makes G definite.
     G[np.diag_indices(n)] += 4 * n * np.finfo(float).eps * np.trace(G) + 1e-300
-    return linalg.cholesky(G, lower=True, check_finite=False)
+    return linalg.cholesky(G, check_finite=False).T
 
 
 def row_factors(views):
@@ -233,10 +233,11 @@ def row_factors(views):
 
 
 def cross_starts(x, y, k, *, factors=None, middle=None):
-    """Leading right singular vectors of ``X' M Y``, which is not formed unless small.
+    """Leading right singular vectors of ``X' M Y``, by sample vectors that give them.
 
     With ``A A' = X X'`` and an eigenvector w of ``A'M Y Y'M'A``, the vector
-    ``Y'M'A w`` is a right singular vector: no root needs to be inverted.
+    ``Y'M'A w`` is a right singular vector: no root needs to be inverted, and nothing
+    is as long as the columns are many.
 
     Parameters
     ----------
@@ -250,8 +251,8 @@ def cross_starts(x, y, k, *, factors=None, middle=None):
 
     Returns
     -------
-    V : ndarray of shape (q, k)
-        Unit norm; zero beyond the rank.
+    S : ndarray of shape (n, k)
+        The singular vectors are ``V = Y'S``, of unit norm; zero beyond the rank.
     T : ndarray of shape (n, k)
         Their scores ``Y V``.
     """
@@ -259,34 +260,44 @@ def cross_starts(x, y, k, *, factors=None, middle=None):
     if factors is not None:
         A, B = factors
         left = A if middle is None else middle(A, True)
-        core = left.T @ B
         # The vectors are only a start: half of the digits are enough.
-        W, s, _ = leading_triplets(core, k, floor=1e-8)
+        W, s, _ = leading_triplets(left.T @ B, k, floor=1e-8)
         samples = left @ W
-        V = y.correlate(samples)
+        V = B.T @ samples
     else:
 
         def forward(v):
             t = y.scores(np.ravel(v))
             return x.correlate(t if middle is None else middle(t))
 
-        def backward(u):
+        def back(u):
             t = x.scores(np.ravel(u))
-            return y.correlate(t if middle is None else middle(t, True))
+            return t if middle is None else middle(t, True)
 
-        _, s, V = largest_triplets(
-            LinearOperator((p, q), matvec=forward, rmatvec=backward, dtype=np.float64),
-            k,
-        )
+        operator = LinearOperator(
+            (p, q), matvec=forward, rmatvec=lambda u: y.correlate(back(u)),
+            dtype=np.float64,
+        )  # fmt: skip
+        U, s, _ = largest_triplets(operator, k)
+        samples = np.column_stack([back(u) for u in U.T])
+        V = y.correlate(samples)
     size = np.linalg.norm(V, axis=0)
     # Directions of rounding noise would be different on every machine.
     kept = (s > 1e-12 * max(s.max(initial=0.0), 0.0)) & (size > 0)
-    size = np.where(kept, size, 1.0)
-    starts, scores = np.zeros((q, k)), np.zeros((y.shape[0], k))
-    starts[:, : s.size] = np.where(kept, V / size, 0.0)
+    inverse = np.where(kept, 1.0 / np.where(kept, size, 1.0), 0.0)
+    S, T = np.zeros((y.shape[0], k)), np.zeros((y.shape[0], k))
+    S[:, : s.size] = samples * inverse
     if factors is not None:
-        # Y Y' from its factor: no pass over the data.
-        scores[:, : s.size] = np.where(kept, B @ (B.T @ (samples / size)), 0.0)
+        T[:, : s.size] = B @ (V * inverse)
     else:
-        scores[:] = np.column_stack([y.scores(v) for v in starts.T])
-    return starts, scores
+        T[:, : s.size] = np.column_stack([y.scores(v) for v in (V * inverse).T])
+    return S, T
+
+
+def random_start(y, seed):
+    """A random start in the form of :func:`cross_starts`."""
+    samples = np.random.default_rng(seed).standard_normal(y.shape[0])
+    v = y.correlate(samples)
+    size = np.linalg.norm(v)
+    inverse = 1.0 / size if size > 0 else 0.0
+    return samples * inverse, y.scores(v * inverse)

@@ -11,10 +11,12 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 
+from skstruct._linalg import leading_triplets
 from skstruct.cross_decomposition import SparseCCA
 from skstruct.cross_decomposition._sparse_views import (
     compress_rows,
     cross_starts,
+    random_start,
     row_factors,
     standard_view,
 )
@@ -233,9 +235,39 @@ def test_start_is_the_singular_vector_however_computed():
         expected = np.linalg.svd(x.rows @ y.rows.T)[2][:3].T
         factors = row_factors([x, y])
         for options, tol in ({"factors": factors}, 1e-8), ({}, 1e-5):
-            V, T = cross_starts(x, y, 3, **options)
+            S, T = cross_starts(x, y, 3, **options)
+            V = y.correlate(S)
             _agree(V, expected, tol)
             np.testing.assert_allclose(T, y.rows.T @ V, atol=1e-8)
+
+
+@pytest.mark.parametrize("sizes", [(90, 70), (90, 12)])
+def test_random_starts_are_unit_weights_and_their_scores(sizes):
+    _, Y = planted_views(2, n=40, sizes=sizes, block=4)
+    for A in (Y, sparse.csr_array(Y)):
+        y = standard_view(A, scale=True, ddof=1)
+        s, t = random_start(y, 0)
+        v = y.correlate(s)
+        assert np.linalg.norm(v) == pytest.approx(1.0)
+        np.testing.assert_allclose(t, y.scores(v), atol=1e-12)
+        assert abs(v @ y.correlate(random_start(y, 1)[0])) < 0.9
+
+
+def test_leading_triplets_of_larger_matrices():
+    """From this size on a single triplet comes from iterations."""
+    rng = np.random.default_rng(0)
+    for M in (
+        rng.standard_normal((200, 180)),
+        rng.standard_normal((200, 300)) * np.geomspace(1, 1e-5, 300),
+        1e-70 * rng.standard_normal((160, 160)),
+    ):
+        U, s, Vt = np.linalg.svd(M)
+        for k in (1, 2):
+            left, values, right = leading_triplets(M, k)
+            np.testing.assert_allclose(values, s[:k], rtol=1e-10)
+            _agree(left, U[:, :k], 1e-8)
+            _agree(right, Vt[:k].T, 1e-8)
+    assert leading_triplets(np.zeros((160, 170)), 1)[1] == 0
 
 
 def test_starts_of_very_different_sizes():
@@ -244,22 +276,22 @@ def test_starts_of_very_different_sizes():
     Y = rng.standard_normal((30, 40)) * np.where(np.arange(40) < 1, 1e3, 1.0)
     x, y = (standard_view(A, scale=False, ddof=1) for A in (X, Y))
     expected = np.linalg.svd(x.rows @ y.rows.T)[2][:2].T
-    _agree(cross_starts(x, y, 2, factors=row_factors([x, y]))[0], expected, 1e-5)
+    S, _ = cross_starts(x, y, 2, factors=row_factors([x, y]))
+    _agree(y.correlate(S), expected, 1e-5)
 
 
 @pytest.mark.parametrize("size", [1e-75, 1e-60, 1e60])
 def test_starts_of_tiny_and_huge_views(size):
     """Starts are the same, and their scores follow the unit of the view."""
     X, Y = planted_views(1, n=40, sizes=(60, 50))
-    plain, scaled = (
-        cross_starts(x, y, 2, factors=row_factors([x, y]))
-        for x, y in (
-            [standard_view(s * A, scale=False, ddof=1) for A in (X, Y)]
-            for s in (1.0, size)
-        )
-    )
-    _agree(scaled[0], plain[0], 1e-6)
-    _agree(scaled[1] / size, plain[1], 1e-6)
+    starts = []
+    for unit in (1.0, size):
+        x, y = (standard_view(unit * A, scale=False, ddof=1) for A in (X, Y))
+        S, T = cross_starts(x, y, 2, factors=row_factors([x, y]))
+        starts.append((y.correlate(S), T / unit))
+    plain, scaled = starts
+    for one, other in zip(scaled, plain):
+        _agree(one, other, 1e-6)
 
 
 def test_views_whose_products_overflow():
@@ -419,8 +451,10 @@ def test_bad_data():
 @pytest.mark.parametrize("method", ["pmd", "ipls"])
 def test_too_few_iterations_warn(method):
     X, Y = planted_views(0, loading=0.3)
-    with pytest.warns(ConvergenceWarning, match="component 0 stopped at max_iter=1"):
-        SparseCCA(method=method, max_iter=1, tol=1e-12).fit(X, Y)
+    for max_iter, change in ((1, "" if method == "ipls" else "before"), (2, "above")):
+        message = f"component 0 stopped at max_iter={max_iter} .*{change}"
+        with pytest.warns(ConvergenceWarning, match=message):
+            SparseCCA(method=method, max_iter=max_iter, tol=1e-12).fit(X, Y)
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,9 @@ def test_unit_vector_is_finite_and_keeps_its_bounds(a, bound):
     n_tied = np.sum(np.abs(a) >= top * (1 - 2e-12))
     assert np.abs(u).sum() <= max(bound, np.sqrt(n_tied)) * (1 + 1e-6)
     # No feasible vector does better: the value of the dual at delta bounds it.
-    dual = np.linalg.norm(np.maximum(np.abs(a) - delta, 0)) + bound * delta
-    assert u @ a >= dual - 1e-9 * top * bound
+    share, depth = a / top, delta / top  # products of the smallest floats round to 0
+    dual = np.linalg.norm(np.maximum(np.abs(share) - depth, 0)) + bound * depth
+    assert u @ share >= dual - 1e-9 * bound
 
 
 @settings(max_examples=60, deadline=None)
@@ -155,4 +156,11 @@ def test_working_set_of_the_threshold_changes_nothing(positive):
         np.testing.assert_allclose(u, expected, atol=1e-10)
         np.testing.assert_allclose(value, u @ a, rtol=1e-10)
     # The small moves did not need all columns.
-    assert step.n_full < 6
+    n_full, working = step.n_full, step.working
+    assert n_full < 6
+    # Neither does a return from a vector that only passes.
+    for s, passing in ((rng.standard_normal(40), True), (t, False)):
+        expected = l1_unit_vector(view.rows @ s - earlier @ w, 3.0, positive)[0]
+        u, _ = step(s, w, passing=passing)
+        np.testing.assert_allclose(u, expected, atol=1e-10)
+    assert step.n_full == n_full + 1 and step.working is working
