@@ -64,8 +64,60 @@ def threshold_depth(b, bound):
 
 
 @jit()
+def _solve_for_signs(G, q, w, l1, l2):
+    """Move the nonzeros of w towards the minimiser with the same signs, in place.
+
+    The criterion is quadratic as long as no sign changes, so that it does not rise on
+    the way; where a first weight becomes zero the way ends.
+
+    Returns
+    -------
+    bool
+        Whether the minimiser was reached.
+    """
+    support = np.flatnonzero(w)
+    s = support.size
+    L = np.empty((s, s))
+    new = np.empty(s)
+    for a in range(s):
+        i = support[a]
+        for b in range(a):
+            L[a, b] = G[i, support[b]]
+            for c in range(b):
+                L[a, b] -= L[a, c] * L[b, c]
+            L[a, b] /= L[b, b]
+        pivot = G[i, i] + l2
+        for c in range(a):
+            pivot -= L[a, c] * L[a, c]
+        if not pivot > 1e-9 * (G[i, i] + l2):
+            # Dependent columns: the minimiser is not unique.
+            return False
+        L[a, a] = np.sqrt(pivot)
+        new[a] = q[i] - l1 * np.sign(w[i])
+        for b in range(a):
+            new[a] -= L[a, b] * new[b]
+        new[a] /= L[a, a]
+    share, first = 1.0, -1
+    for a in range(s - 1, -1, -1):
+        for b in range(a + 1, s):
+            new[a] -= L[b, a] * new[b]
+        new[a] /= L[a, a]
+        old = w[support[a]]
+        if new[a] * old <= 0.0 and old / (old - new[a]) < share:
+            share, first = old / (old - new[a]), a
+    for a in range(s):
+        w[support[a]] += share * (new[a] - w[support[a]])
+    if first >= 0:
+        w[support[first]] = 0.0
+    return first < 0
+
+
+@jit()
 def elastic_net_gram(G, q, w, l1, l2, positive, tol, max_passes):
-    """Coordinate descent on ``w'Gw/2 - q'w + l1 |w|_1 + l2/2 |w|^2``, in place.
+    """Minimise ``w'Gw/2 - q'w + l1 |w|_1 + l2/2 |w|^2`` in place.
+
+    Coordinate descent; between passes the nonzeros are solved for, once a pass has
+    left all signs as they were.
 
     Parameters
     ----------
@@ -78,7 +130,8 @@ def elastic_net_gram(G, q, w, l1, l2, positive, tol, max_passes):
     l1, l2 : float
     positive : bool
     tol : float
-        Largest change of a coordinate times the root mean square of its column.
+        Largest change of a coordinate, in the last pass, times the root mean square of
+        its column.
     max_passes : int
 
     Returns
@@ -86,13 +139,19 @@ def elastic_net_gram(G, q, w, l1, l2, positive, tol, max_passes):
     n_passes : int
     """
     m = q.size
-    residual = q.copy()
-    for j in range(m):
-        if w[j] != 0.0:
-            for i in range(m):
-                residual[i] -= G[j, i] * w[j]
+    residual = np.empty(m)
+    stale = True
+    wait = 1
     for n_passes in range(1, max_passes + 1):
+        if stale:
+            residual[:] = q
+            for j in range(m):
+                if w[j] != 0.0:
+                    for i in range(m):
+                        residual[i] -= G[j, i] * w[j]
+            stale = False
         largest = 0.0
+        same_signs = True
         for j in range(m):
             curvature = G[j, j]
             if curvature == 0.0:
@@ -112,8 +171,15 @@ def elastic_net_gram(G, q, w, l1, l2, positive, tol, max_passes):
                 for i in range(m):
                     residual[i] -= change * G[j, i]
                 largest = max(largest, abs(change) * np.sqrt(curvature))
+                same_signs = same_signs and new * old > 0.0
         if largest <= tol:
             return n_passes
+        wait -= 1
+        if same_signs and wait <= 0:
+            reached = _solve_for_signs(G, q, w, l1, l2)
+            stale = True
+            # Signs that are not those of the solution cost more than they give.
+            wait = 1 if reached else 4
     return max_passes
 
 
