@@ -9,8 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._harness import RESULTS, case, environment, measure, run_in_environment
-from benchmarks.peers._causal_simulation import NOISES, PATH, PEERS, judge, summary
+from benchmarks._harness import case, environment, measure, run_in_environment
+from benchmarks.peers import _causal_peers
+from benchmarks.peers._causal_simulation import (
+    NAMED,
+    NOISES,
+    PATH,
+    SIZES,
+    judge,
+    pooled,
+    summary,
+)
 from skstruct.causal import CumulantLvLiNGAM, CumulantPairwise
 from skstruct.causal._moments import compute_moments
 from skstruct.datasets import make_latent_lingam
@@ -78,10 +87,7 @@ def run(*, quick):
             cases += [_growth_case(), _blocks_case(), _pairs_case()]
             if _TUEBINGEN.exists():
                 cases.append(_tuebingen_case())
-            if PEERS.exists():
-                cases.append(_peers_case())
-            if PATH.exists():
-                cases += _simulation_cases()
+            cases += _simulation_cases() + _peers_cases()
         return cases
 
 
@@ -282,7 +288,7 @@ def simulated_pair(kind, noise, n, run):
     return np.column_stack([x, y]), (b + a * c if kind == "latent,x->y" else 1.0)
 
 
-def _pairs_case(runs=400):
+def _pairs_case(runs=1000):
     """Share of pairs in the right row, with direction."""
     measured, quality = {}, {}
     settings = [
@@ -389,70 +395,89 @@ def _tuebingen_case():
     )
 
 
-def _peers_case():
-    """Slow peers on the first confounded designs, n = 1,000."""
-    rows = [row for group in json.loads(PEERS.read_text()).values() for row in group]
-    measured, quality = {}, {}
-    for method in ("gmm", "RCD", "ParceLiNGAM", "CAM-UV", "FCI", "GIN"):
-        ended = [r for r in rows if "hit" in r[method] or "sets" in r[method]]
-        measured[method] = {
-            "seconds": float(np.mean([r[method]["seconds"] for r in rows])),
-            "note": f"{len(ended)} of {len(rows)} runs ended within a minute",
+def _simulation_cases():
+    """Recorded runs, one case per size: all noises together, each, and by latents."""
+    record = json.loads(PATH.read_text())
+    cases = []
+    for n in SIZES:
+        picks = {"all": pooled(record, "random", n)}
+        picks |= {
+            noise: pooled(record, "random", n, noises=[noise]) for noise in NOISES
         }
-        if method == "GIN":
-            sets = [r[method]["sets"] for r in ended]
-            quality[method] = {"exact sets": np.mean(sets)} if sets else {}
-        elif ended:
-            found = summary(ended, method)
-            quality[method] = {
-                key: found[key] for key in ("precision", "recall", "f1", "order")
+        picks |= {
+            f"{q} latents": pooled(record, "random", n, latents=[q]) for q in range(4)
+        }
+        cases.append(
+            _recorded_case(
+                f"Random designs, n = {n}", "5 to 10 variables, 0 to 3 latents", picks
+            )
+        )
+        picks = {design: pooled(record, design, n) for design in NAMED}
+        cases.append(
+            _recorded_case(
+                f"Named designs, n = {n}",
+                "make_latent_lingam(design), seven noises together",
+                picks,
+            )
+        )
+    return cases
+
+
+def _recorded_case(title, data, picks):
+    measured, quality = {}, {}
+    for label, rows in picks.items():
+        for method in ("gmm", "olc", "DirectLiNGAM"):
+            name = f"{method}, {label}"
+            unit = "seconds" if method == "DirectLiNGAM" else "cpu_seconds"
+            measured[name] = {
+                "seconds": float(np.mean([row[method][unit] for row in rows])),
+                "note": f"{len(rows)} runs",
             }
-            if method == "gmm":
-                quality[method]["exact sets"] = found["exact sets"]
+            quality[name] = summary(rows, method)
     return case(
-        "Confounded random designs, n = 1000, methods that allow for latents",
-        f"{len(rows)} designs of 5 to 10 variables and 1 to 3 latents, seven noises; "
-        "seconds of runs that were stopped count as 60",
+        title,
+        f"{data}; mean seconds a fit",
         measured,
         quality,
-        ours="gmm",
+        ours=f"gmm, {next(iter(picks))}",
     )
 
 
-def _simulation_cases():
-    """One case per size: all noises together, recorded by the simulation script."""
-    record = json.loads((RESULTS / PATH.name).read_text())["cells"]
+def _peers_cases():
+    """Methods that allow for latents on the same tables, one case per size."""
+    ours, record = (
+        json.loads(PATH.read_text()),
+        json.loads(_causal_peers.PATH.read_text()),
+    )
     cases = []
-    for n in (1000, 2000, 5000, 10_000):
-        groups = {
-            noise: record[f"{noise} {n}"]
-            for noise in NOISES
-            if f"{noise} {n}" in record
-        }
-        if not groups:
-            continue
-        rows = [row for group in groups.values() for row in group]
-        picks = {"all": rows, **groups}
-        picks |= {f"{q} latents": [r for r in rows if r["q"] == q] for q in range(4)}
+    for n in SIZES:
+        rows = _causal_peers.beside(ours, record, n)
+        confounded = [row for row in rows if row["q"]]
         measured, quality = {}, {}
-        for label, chosen in picks.items():
-            if not chosen:
+        for method in ("gmm", "DirectLiNGAM", *_causal_peers.METHODS):
+            entries = [row[method] for row in confounded if method in row]
+            if not entries:
                 continue
-            for method in ("gmm", "olc", "DirectLiNGAM"):
-                name = f"{method}, {label}"
-                key = "seconds" if method == "DirectLiNGAM" else "cpu_seconds"
-                measured[name] = {
-                    "seconds": float(np.mean([r[method][key] for r in chosen])),
-                    "note": f"{len(chosen)} runs",
+            unit = "cpu_seconds" if method == "gmm" else "seconds"
+            ended = [r for r in confounded if _causal_peers.answered(r, method)]
+            measured[method] = {
+                "seconds": float(np.mean([entry[unit] for entry in entries])),
+                "note": f"{len(ended)} of {len(entries)} ended within a minute",
+            }
+            if ended and method == "GIN":
+                quality[method] = {
+                    "exact sets": np.mean([row[method]["sets"] for row in ended])
                 }
-                quality[name] = summary(chosen, method)
+            elif ended:
+                quality[method] = summary(ended, method)
         cases.append(
             case(
-                f"Random designs, n = {n}",
-                "5 to 10 variables, 0 to 3 latents; mean seconds a fit",
+                f"Confounded random designs, n = {n}, methods that allow for latents",
+                "runs above with 1 to 3 latents; seconds of runs that were stopped "
+                "count as 60; summaries are of the runs that ended",
                 measured,
                 quality,
-                ours="gmm, all",
+                ours="gmm",
             )
         )
     return cases
