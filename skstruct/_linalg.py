@@ -4,12 +4,7 @@
 
 import numpy as np
 from scipy import linalg
-from scipy.sparse.linalg import (
-    ArpackNoConvergence,
-    LinearOperator,
-    eigsh,
-    svds,
-)
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, svds
 from sklearn.utils.extmath import randomized_svd
 
 # Up to this side a Gram matrix is decomposed in less time than Lanczos takes.

@@ -3,7 +3,8 @@
 ``python -m benchmarks.peers._causal_peers [method ...]`` fills
 ``results/simulation_causal_peers.json``: the programs that allow for latents, on the
 very tables of ``_causal_simulation``, a minute of processor time for each method and
-table. It can be stopped and taken up again, and several may run beside each other.
+table. It can be stopped and taken up again; several may run beside each other, each
+with methods of its own.
 ``... --table`` writes the table of the user guide.
 """
 

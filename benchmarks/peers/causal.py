@@ -445,10 +445,8 @@ def _recorded_case(title, data, picks):
 
 def _peers_cases():
     """Methods that allow for latents on the same tables, one case per size."""
-    ours, record = (
-        json.loads(PATH.read_text()),
-        json.loads(_causal_peers.PATH.read_text()),
-    )
+    ours = json.loads(PATH.read_text())
+    record = json.loads(_causal_peers.PATH.read_text())
     cases = []
     for n in SIZES:
         rows = _causal_peers.beside(ours, record, n)

@@ -77,7 +77,8 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
     random_state : int, RandomState instance or None, default=None
         Seed of the starts beyond the first.
     n_jobs : int, default=None
-        Number of starts that run at a time.
+        Number of random starts that run at a time; with "pmd" those from singular
+        vectors, one after the other, count as one.
     verbose : int, default=0
         Whether each component is logged to ``skstruct.cross_decomposition``.
 
@@ -356,9 +357,8 @@ class SparseCCA(CallbackSupportMixin, TwoViewMixin):
         for k in range(self.n_components):
             middle = deflation if deflation.T else None
             _, t = cross_starts(x, y, 1, factors=factors, middle=middle)
-            tries = [(x, y, t[:, 0])] + [
-                (x, y, y.scores(_random_unit(seed, y.shape[1]))) for seed in seeds[k]
-            ]
+            tries = [(x, y, t[:, 0])]
+            tries += [(x, y, random_start(y, seed)[1]) for seed in seeds[k]]
             tried = run_tasks(
                 lambda *start, middle=middle: ipls_component(
                     *start, middle=middle, **options
@@ -469,11 +469,6 @@ def _pair(value, name, *, upper=np.inf, zero=False):
         bounds = f"{'[' if zero else '('}0, {upper}{')' if upper == np.inf else ']'}"
         raise ValueError(f"{name}={value!r} must lie in {bounds} for each view.")
     return tuple(float(v) for v in pair)
-
-
-def _random_unit(seed, size):
-    v = np.random.default_rng(seed).standard_normal(size)
-    return v / np.linalg.norm(v)
 
 
 def _columns(found, name, view):

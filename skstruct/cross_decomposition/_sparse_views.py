@@ -236,8 +236,8 @@ def cross_starts(x, y, k, *, factors=None, middle=None):
     """Leading right singular vectors of ``X' M Y``, by sample vectors that give them.
 
     With ``A A' = X X'`` and an eigenvector w of ``A'M Y Y'M'A``, the vector
-    ``Y'M'A w`` is a right singular vector: no root needs to be inverted, and nothing
-    is as long as the columns are many.
+    ``Y'M'A w`` is a right singular vector: no root needs to be inverted, and with
+    `factors` the columns are not read.
 
     Parameters
     ----------

@@ -320,8 +320,8 @@ def test_later_components_also_start_from_what_earlier_ones_leave(monkeypatch):
     both = SparseCCA(2, l1_ratio=0.25).fit(X, Y)
 
     def undeflated_only(*args, middle=None, **options):
-        V, T = cross_starts(*args, middle=middle, **options)
-        return (0 * V, 0 * T) if middle is not None else (V, T)
+        S, T = cross_starts(*args, middle=middle, **options)
+        return (0 * S, 0 * T) if middle is not None else (S, T)
 
     monkeypatch.setattr(_sparse_cca, "cross_starts", undeflated_only)
     one = SparseCCA(2, l1_ratio=0.25).fit(X, Y)
@@ -451,8 +451,9 @@ def test_bad_data():
 @pytest.mark.parametrize("method", ["pmd", "ipls"])
 def test_too_few_iterations_warn(method):
     X, Y = planted_views(0, loading=0.3)
-    for max_iter, change in ((1, "" if method == "ipls" else "before"), (2, "above")):
-        message = f"component 0 stopped at max_iter={max_iter} .*{change}"
+    first = "before" if method == "pmd" else "above"
+    for max_iter, moved in ((1, first), (2, "above")):
+        message = f"component 0 stopped at max_iter={max_iter} .*{moved}"
         with pytest.warns(ConvergenceWarning, match=message):
             SparseCCA(method=method, max_iter=max_iter, tol=1e-12).fit(X, Y)
 
